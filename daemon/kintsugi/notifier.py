@@ -16,7 +16,7 @@ import orjson
 
 from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import LedgerError, NotRecorded, ProbeFailed
-from kintsugi.ledger import Ledger, OutboxRepository
+from kintsugi.ledger import Ledger, Outbox
 from kintsugi.model.records import ENDED_WELL, Approval, Incident, IncidentState, Notice
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import SECRETS, Metrics, get_logger
@@ -51,7 +51,7 @@ class Notifier:
     def __init__(
         self,
         settings: NotificationSettings,
-        outbox: OutboxRepository,
+        outbox: Outbox,
         session: aiohttp.ClientSession,
         *,
         metrics: Metrics,
@@ -163,7 +163,7 @@ class NoticeHeadlines:
     async def complete(self, notices: Sequence[Notice]) -> Sequence[Notice]:
         """Return notices as they are to be sent now. Raises LedgerUnavailable."""
         incidents = sorted({each.incident for each in notices if each.incident is not None})
-        kept = await self.ledger.diagnoses.of_incidents(incidents)
+        kept = await self.ledger.incidents.diagnoses_of(*incidents)
         completed = []
         for notice in notices:
             of_it = [each.diagnosis for each in kept if each.incident == notice.incident]
@@ -182,7 +182,7 @@ class NoticeHeadlines:
         """Return the newest question of the incident, for the notice of a question."""
         if notice.kind is not IncidentState.AWAITING_APPROVAL or notice.incident is None:
             return None
-        return next(reversed(await self.ledger.approvals.of_incident(notice.incident)), None)
+        return next(reversed(await self.ledger.people.approvals_of(notice.incident)), None)
 
     async def _lines(self, notice: Notice, found: Diagnosis | None, preview: Sequence[str]) -> Sequence[str]:
         """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""
@@ -190,7 +190,7 @@ class NoticeHeadlines:
         incident = await self._incident(notice)
         if incident is None:
             return text
-        runs = await self.ledger.runs.of_incident(incident.id)
+        runs = await self.ledger.incidents.runs_of(incident.id)
         changed = any(run.changed for run in runs)
         command = next_command(incident.state, incident.id, incident.service, changed=changed)
         head = [

@@ -92,7 +92,7 @@ def conditions(story: ClusterStory) -> tuple[PendingMatch, ...]:
 
     async def read() -> tuple[PendingMatch, ...]:
         async with Ledger.read(story.daemon.ledger) as ledger:
-            known = await ledger.pending_matches.conditions()
+            known = await ledger.signals.conditions()
         return tuple(each for each in known if each.rule.startswith("web-service-"))
 
     return asyncio.run(read())

@@ -22,7 +22,7 @@ async def freeze(ledger: str) -> None:
     """Write a freeze into the ledger of a daemon that is dead."""
     async with Ledger.open(ledger, holder="ada") as opened:
         now = datetime.now(UTC)
-        await opened.pauses.pause(
+        await opened.people.pause(
             Pause(id="pau-1", scope=PauseScope.GLOBAL, who="ada", why="no", freeze=True, since=now)
         )
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, Table, insert, update
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.rows import values
-from kintsugi.ledger.tables import approvals, incidents, runs, steps
+from kintsugi.ledger.store.rows import values
+from kintsugi.ledger.store.tables import approvals, incidents, runs, steps
 from kintsugi.model.records import Approval, Incident, RunRecord, StepRecord
 
 T = TypeVar("T")

@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints, Ledger
-from kintsugi.ledger.engines import connect, parse_url
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.store.engines import connect, parse_url
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.api_types import SignalQuery
-from kintsugi.model.records import DeadLetter, Signal, Verdict
+from kintsugi.model.change_limits import Budget
+from kintsugi.model.records import DeadLetter, Signal, StepRecord, StepState, Verdict
 from tests.harness.sqlite_at_once import ExecutorAtOnce, at_once
 
 _SHM = Path("/dev/shm")
@@ -166,5 +167,17 @@ async def newest_signals(ledger: Ledger, limit: int = 50) -> tuple[tuple[Signal,
 
 async def newest_dead_letters(ledger: Ledger, limit: int = 50) -> tuple[DeadLetter, ...]:
     """Return the newest dead letters with their payloads, newest first."""
-    found = await ledger.dead_letters.summaries(limit=limit)
-    return tuple([await ledger.dead_letters.get(each.id) for each in found])
+    found = await ledger.signals.dead_letters(limit=limit)
+    return tuple([await ledger.signals.dead_letter(each.id) for each in found])
+
+
+async def save_step(
+    ledger: Ledger, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+) -> None:
+    """Write a step in a transaction of its own."""
+    await ledger.commit(await ledger.incidents.step_write(step, expect=expect, now=now, budget=budget))
+
+
+async def keep_evidence(ledger: Ledger, run: str, path: str, kind: str, text: str, now: datetime) -> None:
+    """Keep a piece of evidence in a transaction of its own."""
+    await ledger.commit(await ledger.incidents.evidence_write(run, path, kind, text, now))

@@ -21,7 +21,7 @@ _COMPILED: dict[Any, Any] = {}
 @contextmanager
 def at_once() -> Iterator[None]:
     """Let ledgers that are opened inside speak to SQLite without a thread."""
-    engines = "kintsugi.ledger.engines"
+    engines = "kintsugi.ledger.store.engines"
     with patch(f"{engines}.ThreadPoolExecutor", ExecutorAtOnce), patch(f"{engines}.create_engine", _engine):
         yield
 

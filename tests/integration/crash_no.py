@@ -60,7 +60,7 @@ class No:
                     freeze=self.freeze,
                     since=now,
                 )
-                await ledger.pauses.pause(pause)
+                await ledger.people.pause(pause)
 
     def allows(self, request: Request) -> bool:
         """Return whether a write is allowed still: during a pause that does not freeze what takes back goes on."""
@@ -125,7 +125,7 @@ class Refusals:
             async with stage.ledger() as ledger:
                 await self._rests(stage, ledger, lines)
                 forbidden = [each for each in made(stage)[written:] if not no.allows(each)]
-                left = [run for run in await ledger.runs.open_runs() if not self._is_tended(stage, run, no, lines)]
+                left = [run for run in await ledger.incidents.open_runs() if not self._is_tended(stage, run, no, lines)]
         where = f"killed {point}, then {no.title}"
         writes = [f"{where}: {each.method} {each.path} {bytes(each.body)[:200]!r}" for each in forbidden]
         return [*writes, *(f"{where}: run is {run.state}: {run.reason}" for run in left)]
@@ -153,7 +153,7 @@ class Refusals:
             known = await newest_signals(ledger, limit=1)
             seen = any(SEEN in line for line in said) and bool(known) and not await ledger.signals.pending()
             waits = any(each in line for line in said for each in WAITS)
-            runs = await ledger.runs.open_runs()
+            runs = await ledger.incidents.open_runs()
             still = all(run.state is IncidentState.AWAITING_APPROVAL or waits for run in runs)
             calm = calm + 1 if seen and still else 0
             return calm >= STEADY

@@ -185,7 +185,7 @@ async def good_is_known(stage: CrashStage, ledger: Ledger, workloads: Iterable[s
     uids = [stage.deployment(name)["metadata"]["uid"] for name in workloads]
 
     async def is_known() -> bool:
-        return all([await ledger.revisions.good_revisions(each) for each in uids])
+        return all([await ledger.good_state.good_revisions(each) for each in uids])
 
     await stage.until(is_known)
 
@@ -210,8 +210,8 @@ async def end_of(stage: CrashStage, ledger: Ledger, before: Collection[str]) -> 
 async def ended(ledger: Ledger, effects: Mapping[str, int], left: Mapping[str, str]) -> CrashStoryEnd:
     """Add what the ledger says to what the cluster shows."""
     incidents = await ledger.incidents.newest(limit=50)
-    runs = [run for each in incidents for run in await ledger.runs.of_incident(each.id)]
-    steps = [(run.service, step) for run in runs for step in await ledger.runs.steps(run.id)]
+    runs = [run for each in incidents for run in await ledger.incidents.runs_of(each.id)]
+    steps = [(run.service, step) for run in runs for step in await ledger.incidents.steps(run.id)]
     return CrashStoryEnd(
         incidents=sorted(f"{each.service} {each.state}" for each in incidents),
         runs=len(runs),

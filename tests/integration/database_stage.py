@@ -192,8 +192,8 @@ class DatabaseStage:
     async def steps(self) -> Mapping[str, StepRecord]:
         """Return the steps of the newest incident's run, by path."""
         incident = await self.incident()
-        (run,) = await self.core.ledger.runs.of_incident(incident.id)
-        return {step.path: step for step in await self.core.ledger.runs.steps(run.id)}
+        (run,) = await self.core.ledger.incidents.runs_of(incident.id)
+        return {step.path: step for step in await self.core.ledger.incidents.steps(run.id)}
 
     async def reaches(self, *states: IncidentState) -> Incident:
         """Wait until the newest incident is in one of these states."""
@@ -211,7 +211,7 @@ class DatabaseStage:
             found = await self.core.ledger.incidents.newest(limit=1, service=self.about)
             if not found or found[0].state is not IncidentState.AWAITING_APPROVAL:
                 return None
-            asked = await self.core.ledger.approvals.of_incident(found[0].id)
+            asked = await self.core.ledger.people.approvals_of(found[0].id)
             return next((each.question for each in reversed(asked) if each.answered is None), None)
 
         return await self._come(is_asked)
@@ -219,7 +219,7 @@ class DatabaseStage:
     async def agree(self) -> None:
         """Let Ada say yes to what is asked."""
         incident = await self.incident()
-        (asked,) = [each for each in await self.core.ledger.approvals.of_incident(incident.id) if each.answered is None]
+        (asked,) = [each for each in await self.core.ledger.people.approvals_of(incident.id) if each.answered is None]
         await operator_service(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
 
     async def drilled(self) -> Incident:
@@ -261,10 +261,10 @@ class DatabaseStage:
         lines = [f"{each['metadata']['name']}: {each['status']}" for each in self.cluster.find(PODS, NAMESPACE)]
         for incident in await self.core.ledger.incidents.newest(limit=5):
             lines.append(f"{incident.id} {incident.state}: {incident.reason}")
-            for run in await self.core.ledger.runs.of_incident(incident.id):
+            for run in await self.core.ledger.incidents.runs_of(incident.id):
                 lines += [
                     f"  {step.phase} {step.path} {step.state} met={step.met} {step.text} {step.error}"
-                    for step in await self.core.ledger.runs.steps(run.id)
+                    for step in await self.core.ledger.incidents.steps(run.id)
                 ]
         return "\n".join(lines)
 

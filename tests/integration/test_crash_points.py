@@ -93,11 +93,11 @@ async def dies_while_watching(scene: WebScene, stage: CrashStage) -> frozenset[s
         before = await broken(scene, stage, ledger)
 
         async def is_watched() -> bool:
-            return any(run.state is IncidentState.VERIFYING for run in await ledger.runs.open_runs())
+            return any(run.state is IncidentState.VERIFYING for run in await ledger.incidents.open_runs())
 
         await stage.until(is_watched)
         await stage.kill()
-        (run,) = await ledger.runs.open_runs()
+        (run,) = await ledger.incidents.open_runs()
 
         await stage.until(lambda: datetime.now(UTC) > run.deadline)
     return frozenset(before)

@@ -132,7 +132,7 @@ class StackShop:
         """Return every run by its service; there is one each."""
         ledger = self.stage.core.ledger
         found = [
-            run for each in await ledger.incidents.newest(limit=20) for run in await ledger.runs.of_incident(each.id)
+            run for each in await ledger.incidents.newest(limit=20) for run in await ledger.incidents.runs_of(each.id)
         ]
         assert len({each.service for each in found}) == len(found), await self.stage.story()
         return {each.service: each for each in found}

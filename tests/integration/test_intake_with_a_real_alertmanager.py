@@ -107,7 +107,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     await eventually(noted, within=15, describe="a firing delivery after the end")
     assert await scene.firing() == ()
     await ledger.lead(datetime.now(UTC))
-    assert await ledger.episodes.reopen(datetime.now(UTC) + timedelta(minutes=10), timedelta(minutes=10)) == 1
+    assert await ledger.signals.reopen(datetime.now(UTC) + timedelta(minutes=10), timedelta(minutes=10)) == 1
     (opened,) = await scene.firing()
     assert (await told())[0].continues == first.id
     assert opened.labels == LABELS

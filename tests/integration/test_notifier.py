@@ -12,7 +12,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.ledger import OutboxRepository
+from kintsugi.ledger import Outbox
 from kintsugi.model.records import IncidentState, Notice
 from kintsugi.notifier import Notifier
 from kintsugi.settings import NotificationSettings
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
 
 
 @dataclass
-class MemoryNoticeQueue(OutboxRepository):
+class MemoryNoticeQueue(Outbox):
     """Notices by id, and which of them were sent."""
 
     notices: dict[str, Notice] = field(default_factory=dict)

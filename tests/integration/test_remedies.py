@@ -194,8 +194,8 @@ async def test_pods_that_began_before_their_configuration_changed_are_restarted_
         stage.start()
         async with stage.ledger() as ledger:
             incident = await stage.closed(ledger)
-            (run,) = await ledger.runs.of_incident(incident.id)
-            steps = {each.path: each for each in await ledger.runs.steps(run.id)}
+            (run,) = await ledger.incidents.runs_of(incident.id)
+            steps = {each.path: each for each in await ledger.incidents.steps(run.id)}
     assert incident.state is IncidentState.RECOVERED, incident
     assert (steps["diagnosis"].result or {})["remedy"] == "restart-canary", steps["diagnosis"]
     assert (steps["diagnosis"].result or {})["cause"] == "StaleConfiguration", steps["diagnosis"]

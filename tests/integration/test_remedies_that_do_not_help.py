@@ -68,10 +68,10 @@ async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_
             incident = await stage.all_closed(ledger, 4)
             assert incident.state is IncidentState.INEFFECTIVE
             assert set(await left_alone(ledger)) == {incident.id}
-            assert await ledger.runs.of_incident(incident.id) == ()
+            assert await ledger.incidents.runs_of(incident.id) == ()
             (notice,) = await told(ledger, IncidentState.INEFFECTIVE)
             earlier = [
-                run for each in await ledger.incidents.newest() for run in await ledger.runs.of_incident(each.id)
+                run for each in await ledger.incidents.newest() for run in await ledger.incidents.runs_of(each.id)
             ]
         assert (len(made(stage)), set(ill) - set(stage.pods())) == (writes, set())
     head, _, *lines = notice.text.splitlines()
@@ -143,8 +143,8 @@ async def restart_of(ledger: Ledger) -> StepRecord | None:
     steps = [
         step
         for incident in await ledger.incidents.newest()
-        for run in await ledger.runs.of_incident(incident.id)
-        for step in await ledger.runs.steps(run.id)
+        for run in await ledger.incidents.runs_of(incident.id)
+        for step in await ledger.incidents.steps(run.id)
         if step.text.startswith("kubectl rollout restart") and step.state is not StepState.PLANNED
     ]
     return steps[-1] if steps else None

@@ -24,8 +24,8 @@ LIVE = "SELECT md5(string_agg(orders::text, '' ORDER BY id)) FROM orders"
 
 async def report(stage: DatabaseStage, incident: Incident) -> DrillReport:
     """Put the report together as the command line does."""
-    (run,) = await stage.core.ledger.runs.of_incident(incident.id)
-    return report_of(run, await stage.core.ledger.runs.steps(run.id), now=run.started)
+    (run,) = await stage.core.ledger.incidents.runs_of(incident.id)
+    return report_of(run, await stage.core.ledger.incidents.steps(run.id), now=run.started)
 
 
 async def nothing_is_left(stage: DatabaseStage, live: str) -> None:
@@ -71,8 +71,8 @@ async def test_a_good_backup_passes_and_nothing_live_is_touched(database: Databa
     await nothing_is_left(database, live)
     touched = [each for each in await database.changes() if "jobs" not in each and "persistentvolumeclaims" not in each]
     assert touched == []
-    assert (await database.core.ledger.run_requests.history(DATABASE, NAMESPACE, ended.opened)).disruptions == ()
-    assert (await database.core.ledger.drills.memories())[DATABASE].passed == ended.closed
+    assert (await database.core.ledger.incidents.history(DATABASE, NAMESPACE, ended.opened)).disruptions == ()
+    assert (await database.core.ledger.good_state.drills())[DATABASE].passed == ended.closed
 
 
 async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_told(database: DatabaseStage) -> None:
@@ -91,7 +91,7 @@ async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_
     notices = await database.core.ledger.outbox.due_notices(database.core.observed.clock())
     about = [(notice.incident, notice.kind) for notice in notices if notice.incident is not None]
     assert about == [(ended.id, IncidentState.FAILED)]
-    assert DATABASE not in await database.core.ledger.drills.memories()
+    assert DATABASE not in await database.core.ledger.good_state.drills()
 
 
 async def until_restoring(stage: DatabaseStage) -> None:

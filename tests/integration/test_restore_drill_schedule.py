@@ -74,7 +74,7 @@ def daemon(ledger: Ledger, around: Surroundings) -> DrillScheduler:
 
 async def over(ledger: Ledger, around: Surroundings, state: IncidentState = IncidentState.PASSED) -> None:
     """Let the drill that was begun last end."""
-    await ledger.runs.move_run(around.started[-1].id, state, "it is over", around.now)
+    await ledger.incidents.move_run(around.started[-1].id, state, "it is over", around.now)
 
 
 async def test_a_drill_begins_at_its_moment_and_not_before_and_not_twice(ledger: Ledger) -> None:
@@ -102,7 +102,7 @@ async def test_moments_that_were_missed_are_made_up_once(ledger: Ledger) -> None
     await over(ledger, around)
     await daemon(ledger, around).reconcile()
     assert len(around.started) == 1
-    assert (await ledger.drills.memories())["database"].slot == SUNDAY + 4 * WEEK
+    assert (await ledger.good_state.drills())["database"].slot == SUNDAY + 4 * WEEK
 
 
 async def test_a_drill_that_may_not_begin_is_tried_again_and_told_once(ledger: Ledger) -> None:
@@ -139,4 +139,4 @@ async def test_a_service_without_a_schedule_is_never_begun_by_itself(ledger: Led
     for moment in (SUNDAY - MINUTE, SUNDAY, SUNDAY + WEEK):
         around.now = moment
         await daemon(ledger, around).reconcile()
-    assert (around.started, await ledger.drills.memories()) == ([], {})
+    assert (around.started, await ledger.good_state.drills()) == ([], {})

@@ -44,7 +44,7 @@ async def test_an_image_of_the_good_revision_that_is_gone_is_handed_over_and_not
             workload = stage.deployment(API)["metadata"]["uid"]
 
             async def both_are_good() -> bool:
-                return len(await ledger.revisions.good_revisions(workload)) == 2
+                return len(await ledger.good_state.good_revisions(workload)) == 2
 
             await stage.until(both_are_good)
             stage.cluster.images.remove(KEPT)
@@ -80,7 +80,7 @@ async def delete_and_apply(stage: CrashStage, manifest: dict[str, Any]) -> None:
 async def diagnosed(stage: CrashStage, ledger: Ledger) -> Diagnosis:
     """Diagnose the API on the spot, with what the daemon keeps."""
     async with KubeClient.connect(KubeSettings(kubeconfig=stage.daemon.kubeconfig)) as kube:
-        diagnoser = Diagnoser(kube=kube, clock=lambda: datetime.now(UTC), templates=GoodTemplates(ledger.templates))
+        diagnoser = Diagnoser(kube=kube, clock=lambda: datetime.now(UTC), templates=GoodTemplates(ledger.good_state))
         return await diagnoser.diagnose(Target(kind="Deployment", namespace=NAMESPACE, name=API))
 
 
@@ -90,7 +90,7 @@ async def over(stage: CrashStage, ledger: Ledger) -> tuple[Incident, list[str]]:
 
     async def is_over() -> bool:
         for incident in await ledger.incidents.newest():
-            for each in await ledger.approvals.of_incident(incident.id):
+            for each in await ledger.people.approvals_of(incident.id):
                 asked[each.question] = None
                 if each.answered is None:
                     await stage.approve(each)

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Table, delete, insert, select
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.rows import columns, read_strictly, values
-from kintsugi.ledger.tables import evidence, incidents, runs, steps
+from kintsugi.ledger.store.rows import columns, read_strictly, values
+from kintsugi.ledger.store.tables import evidence, incidents, runs, steps
 from kintsugi.model.records import Incident, Phase, RunRecord, StepRecord, StepState
 from tests.harness.ledgers import LedgerAtOnce
 from tests.unit.executor.power import Power

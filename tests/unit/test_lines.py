@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.decisions.planner import RunPreview
-from kintsugi.ledger.texts import for_people
+from kintsugi.ledger.store.texts import for_people
 from kintsugi.model.records import StepState
 from kintsugi.runner.report import hand_over, section
 from kubeobjects.lines import LONGEST, LONGEST_QUOTE, command, line, lines, quoted

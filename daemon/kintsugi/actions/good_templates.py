@@ -147,20 +147,20 @@ class Manifest(KeptManifest):
 class KeptGoodTemplates(Protocol):
     """The good templates of the ledger. Each method raises LedgerUnavailable."""
 
-    async def keep(self, template: GoodTemplate) -> bool:
+    async def keep_template(self, template: GoodTemplate) -> bool:
         """Keep a template in place of the workload's earlier one; return whether it was small enough."""
         ...
 
-    async def last(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
+    async def good_template(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
         """Return a workload's good template, None where it is absent or cannot be read."""
         ...
 
 
 class GoodTemplates:
-    """Keeps templates and finds them again; without a repository it has none."""
+    """Keeps templates and finds them again; without a ledger it has none."""
 
-    def __init__(self, repository: KeptGoodTemplates | None = None, encryption: Encryption | None = None) -> None:
-        self._repository = repository
+    def __init__(self, good_state: KeptGoodTemplates | None = None, encryption: Encryption | None = None) -> None:
+        self._good_state = good_state
         self._encryption = encryption or Encryption()
 
     async def keep(
@@ -171,7 +171,7 @@ class GoodTemplates:
 
         Raises LedgerUnavailable, and DecryptionFailed where the file of keys cannot be used.
         """
-        if self._repository is None:
+        if self._good_state is None:
             return False
         document, values = without_values(revision.pods)
         remainder, beside = without_values(_without_template(workload))
@@ -189,20 +189,20 @@ class GoodTemplates:
             remainder=orjson.dumps(remainder).decode(),
         )
         every = values | {f"{_REMAINDER}{field}": value for field, value in beside.items()}
-        return await self._repository.keep(await self._encrypted(kept, every))
+        return await self._good_state.keep_template(await self._encrypted(kept, every))
 
     async def is_kept(self, asked: ObjectName, namespace: str, template: str, *, workload: str) -> bool:
         """Return whether the template of a revision is kept, with its values where there is a key."""
-        if self._repository is None:
+        if self._good_state is None:
             return True
-        kept = await self._repository.last(asked.resource.singular, namespace, asked.name)
+        kept = await self._good_state.good_template(asked.resource.singular, namespace, asked.name)
         if kept is None or (kept.workload, kept.template) != (workload, template):
             return False
         return bool(kept.withheld) or not self._encryption.is_possible or not withheld(orjson.loads(kept.document))
 
     async def find(self, kind: str, namespace: str, name: str, workload: Unstructured) -> KeptTemplate | None:
         """Return the last good template of a workload that is there, None where none is kept. Raises LedgerUnavailable."""
-        kept = await self._repository.last(kind, namespace, name) if self._repository is not None else None
+        kept = await self._good_state.good_template(kind, namespace, name) if self._good_state is not None else None
         if kept is None:
             return None
         document: Mapping[str, object] = orjson.loads(kept.document)
@@ -215,7 +215,7 @@ class GoodTemplates:
 
     async def manifest(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return a workload as it was last good, None where it is not kept. Raises LedgerUnavailable."""
-        kept = await self._repository.last(kind, namespace, name) if self._repository is not None else None
+        kept = await self._good_state.good_template(kind, namespace, name) if self._good_state is not None else None
         if kept is None:
             return None
         values = await self._decrypted(kept) or {}

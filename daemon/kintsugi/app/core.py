@@ -174,8 +174,7 @@ async def connect(settings: Settings, life: Lifecycle, failpoints: Failpoints) -
     ledger = await life.enter("ledger", opened)
     life.spawn_once("the ledger's lock", ledger.keep_held())
     epoch = await ledger.lead(clock.now())
-    await ledger.signals.set_aside_unreadable(clock.now())
-    await ledger.repair.repair_rows(clock.now())
+    await ledger.signals.quarantine(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.observe))
     life.spawn("steady clock", clock.run())
     session = await life.enter("http client", aiohttp.ClientSession(trust_env=False))
@@ -191,7 +190,7 @@ def actions_on(
     names.set_names(resolver)
     addresses = AddressRule(allow_loopback=loopback, resolver=resolver)
     encryption = Encryption(settings.ledger.encryption_key_file)
-    templates = GoodTemplates(outside.ledger.templates, encryption)
+    templates = GoodTemplates(outside.ledger.good_state, encryption)
     return Actions(outside.kube, Clients.restricted_to(addresses), settings.restore, encryption, templates)
 
 
@@ -259,7 +258,7 @@ def find_with(
     )
     diagnoses = IncidentDiagnoses(
         diagnoser.diagnose,
-        outside.ledger.diagnoses,
+        outside.ledger.incidents,
         clock=clock,
         within=diagnosed_within(settings),
         containment=state.containment,
@@ -283,7 +282,7 @@ def runner_deps(
     failpoints: Failpoints,
 ) -> RunnerDeps:
     """Return the dependencies that all runs share."""
-    clock, remedies = outside.clock.now, outside.ledger.remedies
+    clock, remedies = outside.clock.now, outside.ledger.incidents
     return RunnerDeps(
         executor=Executor(actions, failpoints, clock=clock),
         prober=actions,

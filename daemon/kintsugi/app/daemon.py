@@ -17,6 +17,7 @@ from kintsugi.app.periodic_jobs import (
     RetentionTask,
     Tick,
     collect_and_freeze,
+    freeze,
 )
 from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.library import catalog_paths
@@ -113,6 +114,7 @@ async def start(
     life.spawn("heartbeat", heartbeat.run())
     core = await build(settings, catalog, life, loopback=loopback, lookup=lookup, failpoints=failpoints)
     recorder = MetricsRecorder(core, metrics)
+    freeze()  # a full collection while the caches are filled would look at every module: a sixth of the first sync
     life.spawn("caches", core.caches.run())
     addresses = await serve_on(settings, core, metrics, heartbeat, life)
     follow_files(files, loaded, core, metrics, life)
@@ -244,7 +246,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     clock.every(often, "alerts that fire again", trusting(lambda: reopen(core, settings)))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", recorder.collect)
-    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.repair.repair_rows(now()))
+    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.signals.quarantine(now()))
     forgetting = RetentionTask(
         settings=settings, ledger=core.ledger, workloads=core.good_revisions.known_workloads, clock=now
     )
@@ -263,7 +265,7 @@ async def drill(core: Core) -> None:
 
 async def reopen(core: Core, settings: Settings) -> None:
     """Reopen the alerts that fired after their end and have not resolved since, and have them evaluated."""
-    opened = await core.ledger.episodes.reopen(core.clock.now(), settings.alertmanager.reopen_after)
+    opened = await core.ledger.signals.reopen(core.clock.now(), settings.alertmanager.reopen_after)
     if opened:
         log.info("ended alerts firing again", signals=opened)
         core.pipeline.wake()

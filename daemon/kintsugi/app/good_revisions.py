@@ -138,8 +138,8 @@ class GoodRevisionTracker:
         if there is not None:
             self._forget_all_but(there)
         for uid in sorted(self._workloads() - self._recalled):
-            self._remember(await self.store.revisions.good_revisions(uid))
-            if (seen := await self.store.replicas.seen_replicas(uid)) is not None:
+            self._remember(await self.store.good_state.good_revisions(uid))
+            if (seen := await self.store.good_state.seen_replicas(uid)) is not None:
                 self.services.replicas.recall(seen)
             self._recalled.add(uid)
         await self._forget_what_fails()
@@ -150,7 +150,7 @@ class GoodRevisionTracker:
         if self.templates is not None:
             await self.templates.keep([each for each in good if each in due or not self._is_new(each)])
         if due:
-            await self.store.revisions.note_good(due)
+            await self.store.good_state.note_good(due)
             for each in due:
                 self._noted[each.workload, each.template] = each.last_good
                 if self._is_new(each):
@@ -195,7 +195,7 @@ class GoodRevisionTracker:
                 continue
             upstream = unhealthy_upstream(view.name, views)
             if why := fails_by_itself(view, since=first, upstream=upstream, now=now):
-                await self.store.revisions.forget_good(*key)
+                await self.store.good_state.forget_good(*key)
                 self.observed.forget_good(*key)
                 if self.templates is not None:
                     self.templates.forget(key[0])
@@ -258,16 +258,16 @@ class GoodRevisionTracker:
 
     async def _note_replicas(self) -> None:
         seen = self.services.replicas.unsaved()
-        await self.store.replicas.note_replicas(seen)
+        await self.store.good_state.note_replicas(seen)
         self.services.replicas.saved(seen)
 
     async def _note_counts(self) -> None:
         counts = self.services.counts
         if not self._knows_counts:
-            counts.recall(await self.store.revisions.good_counts())
+            counts.recall(await self.store.good_state.good_counts())
             self._knows_counts = True
         unsaved = counts.unsaved()
-        await self.store.revisions.note_counts(unsaved)
+        await self.store.good_state.note_counts(unsaved)
         counts.saved(unsaved)
 
     def known_workloads(self) -> frozenset[str] | None:

@@ -65,7 +65,7 @@ class MetricsRecorder:
         metrics.signals_pending.set(await core.ledger.signals.pending())
         metrics.dead_letters.inc(core.ledger.signals.unreadable_rows - self._unreadable_rows)
         self._unreadable_rows = core.ledger.signals.unreadable_rows
-        runs = [run for run in await core.ledger.runs.open_runs() if run.kind is RunKind.RECOVERY]
+        runs = [run for run in await core.ledger.incidents.open_runs() if run.kind is RunKind.RECOVERY]
         overdue = sum(run.deadline < now and run.state is not IncidentState.HELD for run in runs)
         metrics.watchdogs.labels("overdue").set(overdue)
         metrics.watchdogs.labels("pending").set(len(runs) - overdue)
@@ -77,7 +77,7 @@ class MetricsRecorder:
             metrics.service_held.labels(name).set(name in held)
             metrics.unnotified.labels(name).set(core.outages.unnotified.get(name, timedelta()).total_seconds())
         await self._collect_limits(now)
-        known = await core.ledger.drills.memories()
+        known = await core.ledger.good_state.drills()
         for name in (each.name for each in core.active_catalog.catalog.services.values() if each.drill is not None):
             passed = known[name].passed if name in known else None
             metrics.drill_passed.labels(name).set(passed.timestamp() if passed is not None else 0)
@@ -89,7 +89,7 @@ class MetricsRecorder:
         """Set what is left of each limit: changes and slots by namespace, pods by service."""
         core, metrics, limits = self._core, self._metrics, self._core.observed.limits
         namespaces = sorted({each.namespace for each in core.active_catalog.catalog.services.values()})
-        changed = await core.ledger.admissions.disruptions(namespaces, now - limits.budget_window)
+        changed = await core.ledger.incidents.disruptions(namespaces, now - limits.budget_window)
         slots = limits.slots(core.supervisor.slot_namespaces)
         metrics.slots_left.set(slots.left)
         for namespace in namespaces:

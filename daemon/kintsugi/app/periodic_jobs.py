@@ -109,6 +109,12 @@ Objects more than before a young collection, young ones before a middle one, mid
 """
 
 
+def freeze() -> None:
+    """Let the collector look at nothing of what there is, and seldom at what comes."""
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+
+
 async def collect_and_freeze() -> None:
     """
     Collect everything once, and let the collector look at none of what is left again until the next call.
@@ -121,8 +127,7 @@ async def collect_and_freeze() -> None:
     began = loop.time()
     gc.unfreeze()
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    freeze()
     log.info("garbage collected", frozen=gc.get_freeze_count(), milliseconds=round((loop.time() - began) * 1000))
 
 
@@ -152,7 +157,7 @@ class RetentionTask:
         gone = 0
         for _ in range(BATCHES):
             began = loop.time()
-            batch = await self.ledger.retention.prune(now - self.settings.ledger.retention, now, BATCH, kept)
+            batch = await self.ledger.upkeep.prune(now - self.settings.ledger.retention, now, BATCH, kept)
             gone += batch
             if batch < BATCH:
                 break
@@ -163,7 +168,7 @@ class RetentionTask:
             await self._end_stale(now)
 
     async def _end_stale(self, now: datetime) -> None:
-        stale = await self.ledger.triggers.end_stale(now - self.settings.alertmanager.stale_after, now, BATCH)
+        stale = await self.ledger.signals.end_stale(now - self.settings.alertmanager.stale_after, now, BATCH)
         if stale:
             log.warning(
                 "alerts ended as stale: they were not repeated, and alertmanager.url is not set",

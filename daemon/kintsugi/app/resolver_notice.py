@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from kintsugi.clients.resolver import log_problem
-from kintsugi.ledger import OutboxRepository
+from kintsugi.ledger import Outbox
 
 
 class NameResolver(Protocol):
@@ -24,7 +24,7 @@ class ResolverNotice:
     outside of the cluster none of its names ever resolves.
     """
 
-    def __init__(self, outbox: OutboxRepository, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, outbox: Outbox, *, clock: Callable[[], datetime]) -> None:
         self._outbox = outbox
         self._clock = clock
         self._names: NameResolver | None = None

@@ -30,7 +30,7 @@ from kintsugi.json_limits import (
 from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.object_cache import T
-from kintsugi.kube.pages import ListMetadata, Page, Reader, iter_objects, pages
+from kintsugi.kube.pages import Page, Reader, iter_objects, pages
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
 from kintsugi.offload import processed
@@ -375,18 +375,10 @@ def encode(body: object) -> bytes:
     return written
 
 
-def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, list[Json]]:
-    """Read a page. Raises ServerUnavailable when it is not a list of objects."""
-    page = _object(request, body)
-    items = page.get("items") or ()
-    try:
-        metadata = msgspec.convert(page.get("metadata", {}), ListMetadata)
-    except msgspec.ValidationError as error:
-        raise unanswered(request, f"the answer is not a list of objects: {error}") from error
-    if not isinstance(items, list | tuple) or not all(isinstance(each, dict) for each in items):
-        raise unanswered(request, "the answer is not a list of objects")
+def _items(resource: Resource, request: Request, raw: Sequence[msgspec.Raw]) -> list[Json]:
+    """Read the items of a page. Raises ServerUnavailable where one is no object."""
     identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
-    return metadata, [identity | without_managed_fields(item) for item in items]
+    return [identity | without_managed_fields(_object(request, bytes(item))) for item in raw]
 
 
 def _named_object(request: Request, body: bytes) -> Json:

@@ -2,12 +2,12 @@
 Lists read page by page, with expired page tokens (410) survived.
 
 The reader converts a page's items: the client to JSON, a reflector to kept structs. A page has as many bytes as the
-server likes; a large one is read in a thread.
+server likes; a large one is read in a thread, while the server makes the next one.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Generic, TypeVar
 
@@ -39,8 +39,8 @@ class ListMetadata(msgspec.Struct, frozen=True, rename="camel"):
     token: str = msgspec.field(default="", name="continue")
 
 
-Reader = Callable[[Request, bytes], tuple[ListMetadata, T]]
-"""Makes something of a page; it runs in a thread where the page is large, and raises ServerUnavailable when it is no list."""
+Reader = Callable[[Request, Sequence[msgspec.Raw]], T]
+"""Makes something of the items of a page; it runs in a thread where the page is large, and may raise ServerUnavailable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,17 +93,23 @@ async def pages(
 async def _pages_once(
     fetch: Callable[[Request], Awaitable[bytes]], path: str, asked: Mapping[str, str], read: Reader[T]
 ) -> AsyncIterator[Page[T]]:
-    token = ""
-    for _ in range(_MOST_PAGES):
-        request = Request(method="GET", path=path, params={**asked, **({"continue": token} if token else {})})
-        body = await fetch(request)
-        metadata, items = await processed(len(body), partial(read, request, body))
-        page = Page(metadata=metadata, items=items, first=not token)
-        token = metadata.token
-        yield page
-        if not token:
-            return
-    raise unanswered(request, f"the list does not end: more than {_MOST_PAGES} pages")
+    request = Request(method="GET", path=path, params=asked)
+    answer = asyncio.ensure_future(fetch(request))
+    try:
+        for number in range(_MOST_PAGES):
+            body = await answer
+            metadata, raw = await processed(len(body), partial(raw_items, request, body))
+            items = partial(read, request, raw)
+            if metadata.token:
+                request = replace(request, params={**asked, "continue": metadata.token})
+                answer = asyncio.ensure_future(fetch(request))
+            yield Page(metadata=metadata, items=await processed(len(body), items), first=not number)
+            if not metadata.token:
+                return
+        raise unanswered(request, f"the list does not end: more than {_MOST_PAGES} pages")
+    finally:
+        answer.cancel()
+        await asyncio.gather(answer, return_exceptions=True)
 
 
 async def iter_objects(
@@ -118,14 +124,13 @@ async def iter_objects(
     """
     reader = _reader(kept)
 
-    def read(request: Request, body: bytes) -> tuple[ListMetadata, list[Item | Undecodable]]:
-        metadata, items = raw_items(request, body)
+    def read(_request: Request, items: Sequence[msgspec.Raw]) -> list[Item | Undecodable]:
         read: list[Item | Undecodable] = []
         for item in items:
             read.append(reader.read_object(item))
             if isinstance(read[-1], Undecodable):  # it ends the list
                 break
-        return metadata, read
+        return read
 
     found: list[Item | Undecodable] = []
     async for page in listed(read):

@@ -13,7 +13,7 @@ Large answers are decoded in a thread, one after the other: the order is kept, a
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from itertools import chain
 from random import Random, SystemRandom
 from typing import Generic
 
+import msgspec
 import structlog
 
 from kintsugi.errors import Gone, KubeError, ServerUnavailable, StreamSilent, TooManyRequests
@@ -28,7 +29,7 @@ from kintsugi.kube.api_errors import TOO_LARGE_RESOURCE_VERSION, Request, read_s
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.interning import Interner
 from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber, T
-from kintsugi.kube.pages import PAGE, ListMetadata, raw_items
+from kintsugi.kube.pages import PAGE
 from kintsugi.kube.watch_events import (
     Bookmark,
     EventReader,
@@ -368,14 +369,13 @@ class Reflector(Generic[T]):
             self._cache.put(key, event.object)
         self._advance(metadata.resource_version)
 
-    def _read_page(self, request: Request, body: bytes) -> tuple[ListMetadata, list[T | Undecodable]]:
+    def _read_page(self, _request: Request, raw: Sequence[msgspec.Raw]) -> list[T | Undecodable]:
         """Read the items of a page; what will not be kept has nothing to share."""
-        metadata, raw = raw_items(request, body)
         items = [self._reader.read_object(item) for item in raw]
         for item in items:
             if not isinstance(item, Undecodable) and self._is_wanted(item):
                 self._interner.share(item, self.store.get((item.metadata.namespace, item.metadata.name)))
-        return metadata, items
+        return items
 
     def _is_wanted(self, item: T) -> bool:
         return self._wanted is None or self._wanted(item)

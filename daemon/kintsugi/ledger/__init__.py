@@ -4,29 +4,27 @@ The database of everything seen, decided and done, on SQLite or PostgreSQL. Only
 The daemon uses `Ledger.open(url, holder=…)`, all others `Ledger.read(url)`.
 """
 
-from kintsugi.ledger.diagnoses import DiagnosisRepository
-from kintsugi.ledger.inbox import Accepted, in_pieces
-from kintsugi.ledger.incidents import IncidentRepository
+from kintsugi.ledger.catalogs import Catalogs
+from kintsugi.ledger.incidents.incidents import Incidents
+from kintsugi.ledger.incidents.run_requests import Decide, RunRequest, RunRequestResult
 from kintsugi.ledger.ledger import Ledger
-from kintsugi.ledger.outbox import OutboxRepository
-from kintsugi.ledger.retention import RetentionTerms
-from kintsugi.ledger.run_requests import Decide, RunRequest, RunRequestResult
-from kintsugi.ledger.runs import CatalogRepository
-from kintsugi.ledger.signals import DeliveryInbox, SignalInbox
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, LedgerWrite, Windows
+from kintsugi.ledger.outbox import Outbox
+from kintsugi.ledger.signals.deliveries import Accepted, in_pieces
+from kintsugi.ledger.signals.signals import DeliveryInbox, SignalInbox
+from kintsugi.ledger.store.transactions import NO_FAILPOINTS, Failpoints, LedgerWrite, Windows
+from kintsugi.ledger.upkeep import RetentionTerms
 
 __all__ = [
     "NO_FAILPOINTS",
     "Accepted",
-    "CatalogRepository",
+    "Catalogs",
     "Decide",
     "DeliveryInbox",
-    "DiagnosisRepository",
     "Failpoints",
-    "IncidentRepository",
+    "Incidents",
     "Ledger",
     "LedgerWrite",
-    "OutboxRepository",
+    "Outbox",
     "RetentionTerms",
     "RunRequest",
     "RunRequestResult",

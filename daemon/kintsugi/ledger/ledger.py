@@ -1,7 +1,7 @@
 """
 The ledger: everything that was seen, decided and done, durable and in one place.
 
-Each repository has one concern; this module binds them together, opens them and takes the lead.
+This module binds its seven aggregates together, opens them and takes the lead.
 """
 
 from collections.abc import AsyncIterator
@@ -12,11 +12,14 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.ledger import schema
-from kintsugi.ledger.approvals import ApprovalRepository, PauseRepository
-from kintsugi.ledger.dead_letters import DeadLetterRepository, RowRepair
-from kintsugi.ledger.diagnoses import DiagnosisRepository, EvidenceRepository
-from kintsugi.ledger.engines import (
+from kintsugi.ledger.catalogs import Catalogs
+from kintsugi.ledger.good_state import GoodState
+from kintsugi.ledger.incidents.incidents import Incidents
+from kintsugi.ledger.outbox import Outbox
+from kintsugi.ledger.people import People
+from kintsugi.ledger.signals.signals import Signals
+from kintsugi.ledger.store import schema
+from kintsugi.ledger.store.engines import (
     DAMAGED,
     DRIVER_ERRORS,
     Engines,
@@ -26,17 +29,9 @@ from kintsugi.ledger.engines import (
     parse_url,
     shown_url,
 )
-from kintsugi.ledger.history import RemedyRepository
-from kintsugi.ledger.inbox import EpisodeReopener
-from kintsugi.ledger.incidents import IncidentRepository
-from kintsugi.ledger.outbox import OutageRepository, OutboxRepository
-from kintsugi.ledger.process_lock import LockSession, process_lock
-from kintsugi.ledger.retention import RetentionRepository
-from kintsugi.ledger.run_requests import RunRequestRepository
-from kintsugi.ledger.runs import AdmissionRepository, CatalogRepository, RunRepository
-from kintsugi.ledger.signals import PendingMatchRepository, SignalRepository, TriggerRepository
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, LedgerWrite, Store, Windows
-from kintsugi.ledger.workloads import DrillRepository, ReplicaRepository, RevisionRepository, TemplateRepository
+from kintsugi.ledger.store.process_lock import LockSession, process_lock
+from kintsugi.ledger.store.transactions import NO_FAILPOINTS, Failpoints, LedgerWrite, Store, Windows
+from kintsugi.ledger.upkeep import Upkeep
 
 _LOCK_ID = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
@@ -44,7 +39,7 @@ _LOCK_ID = 0x6B696E00
 
 class Ledger:
     """
-    The repositories, each of one concern, on one store. Make it with `open` (the daemon) or `read` (all others).
+    Seven aggregates on one store. Make it with `open` (the daemon) or `read` (all others).
 
     Every method raises `LedgerUnavailable` when the database is down, full, locked or read-only; the call can then be
     repeated: changes that were committed are recognised. `now` is the caller's clock.
@@ -52,29 +47,13 @@ class Ledger:
 
     def __init__(self, store: Store, session: LockSession | None = None) -> None:
         self._store, self._session = store, session
-        self.repair = RowRepair(store)
-        self.signals = SignalRepository(store)
-        self.triggers = TriggerRepository(store)
-        self.episodes = EpisodeReopener(store)
-        self.dead_letters = DeadLetterRepository(store)
-        self.pending_matches = PendingMatchRepository(store)
-        self.run_requests = RunRequestRepository(store)
-        self.admissions = AdmissionRepository(store)
-        self.incidents = IncidentRepository(store)
-        self.runs = RunRepository(store)
-        self.drills = DrillRepository(store)
-        self.evidence = EvidenceRepository(store)
-        self.diagnoses = DiagnosisRepository(store)
-        self.approvals = ApprovalRepository(store)
-        self.pauses = PauseRepository(store)
-        self.revisions = RevisionRepository(store)
-        self.templates = TemplateRepository(store)
-        self.catalogs = CatalogRepository(store)
-        self.replicas = ReplicaRepository(store)
-        self.remedies = RemedyRepository(store)
-        self.outbox = OutboxRepository(store)
-        self.outages = OutageRepository(store)
-        self.retention = RetentionRepository(store)
+        self.signals = Signals(store)
+        self.incidents = Incidents(store)
+        self.people = People(store)
+        self.good_state = GoodState(store)
+        self.catalogs = Catalogs(store)
+        self.outbox = Outbox(store)
+        self.upkeep = Upkeep(store)
 
     @property
     def epoch(self) -> int | None:

@@ -8,14 +8,14 @@ The notifier may send one twice; the receiver recognises it by its id.
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
-from kintsugi.ledger.rows import columns, values
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import incidents, notices, outages, steps
+from kintsugi.ledger.store.rows import columns, values
+from kintsugi.ledger.store.tables import incidents, notices, outages
+from kintsugi.ledger.store.transactions import Aggregate, insert_once
 from kintsugi.model.identity import new_id
 from kintsugi.model.outages import NoticeOfProblem, Outage
-from kintsugi.model.records import NOT_MADE, IncidentState, Notice, RunRecord, StepRecord
+from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
 from kubeobjects.lines import line, lines
 
 NOTIFIED_STATES = frozenset(
@@ -34,12 +34,6 @@ AGAIN_AFTER = timedelta(hours=1)
 """The time before a notice of the daemon itself is repeated: it may restart, or its problem return, every minute."""
 
 
-_SAME = (
-    select(notices.c.id)
-    .where(notices.c.incident == bindparam("incident"), notices.c.kind == bindparam("kind"))
-    .where(notices.c.text == bindparam("text"))
-    .limit(1)
-)
 _BEGAN = (
     select(notices.c.id)
     .where(notices.c.incident == bindparam("incident"), notices.c.kind == IncidentState.RUNNING)
@@ -47,6 +41,18 @@ _BEGAN = (
     .limit(1)
 )
 _PUT = insert(notices)
+_DUE = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= bindparam("now"))
+_DUE = _DUE.order_by(notices.c.due, notices.c.id).limit(bindparam("most"))
+
+
+_TELLING = (
+    IncidentState.AWAITING_APPROVAL,
+    IncidentState.NEEDS_OPERATOR,
+    IncidentState.INEFFECTIVE,
+    IncidentState.FAILED,
+    IncidentState.HELD,
+)
+"""The notices of an incident that tell a person of a problem and of what is needed."""
 
 
 def put_notice(connection: Connection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
@@ -57,8 +63,7 @@ def put_notice(connection: Connection, incident: str, state: IncidentState, text
 
 def put_notice_once(connection: Connection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction, unless the incident had one with the same text before."""
-    if connection.execute(_SAME, {"incident": incident, "kind": kind, "text": text}).first() is None:
-        _put(connection, incident, kind, text, now)
+    insert_once(connection, notices, _row(incident, kind, text, now), by=("incident", "kind", "text"))
 
 
 def put_first_change(connection: Connection, run: RunRecord, step: StepRecord, now: datetime) -> None:
@@ -70,17 +75,18 @@ def put_first_change(connection: Connection, run: RunRecord, step: StepRecord, n
 
 
 def _put(connection: Connection, incident: str | None, kind: IncidentState, text: str, now: datetime) -> str:
+    row = _row(incident, kind, text, now)
+    connection.execute(_PUT, row)
+    return str(row["id"])
+
+
+def _row(incident: str | None, kind: IncidentState, text: str, now: datetime) -> dict[str, object]:
     notice = Notice(id=new_id("ntc", now), incident=incident, kind=kind, text=text, created=now, due=now)
-    connection.execute(_PUT, values(notice) | {"sent": False})
-    return notice.id
+    return values(notice) | {"sent": False}
 
 
-_DUE = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= bindparam("now"))
-_DUE = _DUE.order_by(notices.c.due, notices.c.id).limit(bindparam("most"))
-
-
-class OutboxRepository(Repository):
-    """The notices that wait to be sent."""
+class Outbox(Aggregate):
+    """The notices that wait to be sent; and the outages, one row a service that is down."""
 
     async def put_notice_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
         """
@@ -132,32 +138,18 @@ class OutboxRepository(Repository):
         failed = update(notices).where(notices.c.id == notice, notices.c.due != due)  # twice is once: see Store.write
         await self._execute("notice-failed", failed.values(attempts=notices.c.attempts + 1, due=due))
 
-
-_TELLING = (
-    IncidentState.AWAITING_APPROVAL,
-    IncidentState.NEEDS_OPERATOR,
-    IncidentState.INEFFECTIVE,
-    IncidentState.FAILED,
-    IncidentState.HELD,
-)
-"""The notices of an incident that tell a person of a problem and of what is needed."""
-
-
-class OutageRepository(Repository):
-    """One row a service that is down."""
-
-    async def all(self) -> tuple[Outage, ...]:
+    async def outages(self) -> tuple[Outage, ...]:
         """Return the outages that were not over when they were last written."""
         return tuple(each for each in await self._scalars(select(outages.c.outage)) if isinstance(each, Outage))
 
-    async def save(self, changed: Sequence[Outage], ended: Collection[str]) -> None:
+    async def save_outages(self, changed: Sequence[Outage], ended: Collection[str]) -> None:
         """Write outages in place of earlier ones, and forget those of services that are not down. Raises StaleEpoch."""
         names = {*ended, *(each.service for each in changed)}
         rows = [{"service": each.service, "outage": each} for each in changed]
         if names:
             await self._replace("save-outages", delete(outages).where(outages.c.service.in_(names)), rows, fenced=True)
 
-    async def notices(self, outage: Outage) -> tuple[NoticeOfProblem, ...]:
+    async def notices_of(self, outage: Outage) -> tuple[NoticeOfProblem, ...]:
         """Return the outage's own notice, and those of the service's incidents since the fault began."""
         open_since = (incidents.c.service == outage.service) & (
             incidents.c.closed.is_(None) | (incidents.c.closed >= outage.fault_since)
@@ -172,13 +164,7 @@ class OutageRepository(Repository):
         rows = await self._select(query)
         return tuple(NoticeOfProblem(incident=row.incident, created=row.created, sent=row.sent) for row in rows)
 
-    async def last_change(self, run: str) -> datetime | None:
-        """Return when a run last made a change, or may have made one; None for no change."""
-        made = (steps.c.run == run, steps.c.changes, steps.c.state.not_in(NOT_MADE))
-        query = select(func.coalesce(steps.c.finished, steps.c.started, type_=steps.c.started.type)).where(*made)
-        return max((each for each in await self._scalars(query) if isinstance(each, datetime)), default=None)
-
-    async def put_notice(self, text: str, now: datetime) -> str:
+    async def put_outage_notice(self, text: str, now: datetime) -> str:
         """Leave a notice about an outage in the outbox, and return its id. Raises StaleEpoch, LedgerUnavailable."""
         return await self._store.write(
             "outage-notice", lambda connection: _put(connection, None, IncidentState.OPEN, text, now), fenced=True

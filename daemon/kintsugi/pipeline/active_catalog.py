@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from kintsugi.decisions.matcher import Matcher
-from kintsugi.ledger import CatalogRepository
+from kintsugi.ledger import Catalogs
 from kintsugi.model.catalog import Catalog
 
 MOST_KNOWN = 8
@@ -17,9 +17,7 @@ class ActiveCatalog:
     `activate` keeps the texts before a run may name their digest, so that a restart can read the run's documents.
     """
 
-    def __init__(
-        self, catalog: Catalog, keeper: CatalogRepository, parse: Callable[[Mapping[str, str]], Catalog]
-    ) -> None:
+    def __init__(self, catalog: Catalog, keeper: Catalogs, parse: Callable[[Mapping[str, str]], Catalog]) -> None:
         self.catalog = catalog
         self.matcher = Matcher(catalog)
         self._keeper = keeper
@@ -34,7 +32,7 @@ class ActiveCatalog:
 
     async def activate(self, catalog: Catalog) -> None:
         """Keep a catalog's texts and put it into force."""
-        await self._keeper.keep_catalog(catalog.digest, catalog.texts)
+        await self._keeper.keep(catalog.digest, catalog.texts)
         self.catalog, self.matcher = catalog, Matcher(catalog)
         self._know(catalog.digest, catalog)
         for listener in self._listeners:
@@ -44,7 +42,7 @@ class ActiveCatalog:
         """Return the catalog of a digest. Raises CatalogErrors when this version can no longer read it."""
         known = self._known.get(digest)
         if known is None:
-            known = self._parse(await self._keeper.catalog_texts(digest))
+            known = self._parse(await self._keeper.texts(digest))
         self._know(digest, known)
         return known
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kintsugi.decisions.priorities import unhealthy_dependents
-from kintsugi.ledger import IncidentRepository
+from kintsugi.ledger import Incidents
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.records import ENDED_WELL, Incident, IncidentState, RunKind
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -17,7 +17,7 @@ MOST_INCIDENTS = 1_000
 class AffectedServices:
     """Finds the services that an incident's problem affects, and whether a held incident is notified with its cause."""
 
-    incidents: IncidentRepository
+    incidents: Incidents
     active_catalog: ActiveCatalog
     observed: ObservedState
 

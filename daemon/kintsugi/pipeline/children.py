@@ -95,7 +95,7 @@ class ChildRuns:
         """Wait until a child run is over, and return it as it ended."""
         while child.finished is None:
             await self._supervisor.until_over(child.id)
-            child = await self._ledger.runs.get(child.id)
+            child = await self._ledger.incidents.run(child.id)
         return child
 
     async def start(self, call: ChildCall) -> RunRecord:
@@ -162,7 +162,7 @@ class ChildRuns:
             parent=parent.id,
             parent_step=call.step,
         )
-        return await self._ledger.run_requests.request_run(request, decide, now)
+        return await self._ledger.incidents.request_run(request, decide, now)
 
     async def _in_the_name_of(
         self, parent: RunRecord, catalog: Catalog, runbook: Runbook, service: Service
@@ -172,6 +172,6 @@ class ChildRuns:
             mode = self._observed.mode_of(parent.rule, runbook.name, {service.name})
             rule = catalog.rules[parent.rule]
             return replace(rule, service=service.name, runbook=runbook.name, mode=mode), frozenset()
-        overrides = await self._ledger.run_requests.overrides(parent.id)
+        overrides = await self._ledger.incidents.overrides(parent.id)
         guards = frozenset(guard for guard, name in OVERRULED.items() if name in overrides)
         return manual_rule(runbook, service, cooldown=timedelta(0)), guards

@@ -22,7 +22,7 @@ from kintsugi.actions.workload_reads import read_workload
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
 from kintsugi.kube.client import KubeClient
-from kintsugi.ledger import DiagnosisRepository, Ledger
+from kintsugi.ledger import Incidents, Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import ObjectName
 from kintsugi.model.hosts import service_of
@@ -275,14 +275,14 @@ class IncidentDiagnoses:
     def __init__(
         self,
         diagnose_workload: Callable[[Target], Awaitable[Diagnosis]],
-        kept: DiagnosisRepository,
+        incidents: Incidents,
         *,
         clock: Callable[[], datetime],
         within: timedelta,
         containment: Containment,
     ) -> None:
         self._diagnose_workload = diagnose_workload
-        self._kept = kept
+        self._incidents = incidents
         self._clock = clock
         self.within = within
         self._containment = containment
@@ -311,10 +311,10 @@ class IncidentDiagnoses:
 
         Returns within the time limit; the result then says why nothing was found. Raises LedgerUnavailable, StaleEpoch.
         """
-        if occasion is Occasion.OPENED and await self._kept.of_incident(incident):
+        if occasion is Occasion.OPENED and await self._incidents.diagnoses_of(incident):
             return
         found = KeptDiagnosis(incident=incident, occasion=occasion, diagnosis=await self.diagnose(service))
-        await self._kept.keep(found)
+        await self._incidents.keep_diagnosis(found)
         first = found.diagnosis.causes[0] if found.diagnosis.causes else None
         cause = first.kind if first is not None else "none"
         log.info("diagnosis made", incident=incident, occasion=occasion, cause=cause, text=found.diagnosis.summary)

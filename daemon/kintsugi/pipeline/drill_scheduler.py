@@ -56,7 +56,7 @@ class DrillScheduler:
 
     async def reconcile(self) -> None:
         """Begin the drills that are due; one that may not begin now is tried again."""
-        known = await self._ledger.drills.memories()
+        known = await self._ledger.good_state.drills()
         for service in self._active_catalog.catalog.services.values():
             if service.drill is not None and service.drill.schedule:
                 with self._containment.around(FailureScope.SERVICE, service.name):
@@ -65,7 +65,7 @@ class DrillScheduler:
     async def _reconcile(self, service: Service, schedule: str, known: DrillMemory | None) -> None:
         now = self._observed.clock()
         if known is None or known.slot is None or known.schedule != schedule:
-            await self._ledger.drills.begin_schedule(service.name, schedule, now)
+            await self._ledger.good_state.begin_schedule(service.name, schedule, now)
             return
         slot = due(schedule, known.slot, now)
         if slot is None:
@@ -100,7 +100,7 @@ class DrillScheduler:
             kind=RunKind.DRILL,
             slot=slot,
         )
-        result = await self._ledger.run_requests.request_run(request, decide, now)
+        result = await self._ledger.incidents.request_run(request, decide, now)
         if result.run is not None and result.run.finished is None:
             if result.verdict.kind is VerdictKind.STARTED:
                 log.info("drill started", service=service.name, incident=result.run.incident, reason=reason)

@@ -174,7 +174,7 @@ class ManualStarts:
         bound = bind(start_request, self.active_catalog.catalog, durations=self.durations, now=self.observed.clock())
         if not start_request.digest:
             return await self._shown(bound, start_request)
-        known = await self.ledger.run_requests.manual_start(bound.plan.service.name, start_request.key)
+        known = await self.ledger.incidents.manual_start(bound.plan.service.name, start_request.key)
         if known is None and start_request.digest != bound.digest:
             raise WrongState("nothing is started: the plan has changed since it was shown; review the plan again")
         result = known or await self._request_run(bound, start_request, who)
@@ -191,7 +191,7 @@ class ManualStarts:
         """Return the plan, and the objections of all guards."""
         now, service, runbook = self.observed.clock(), bound.plan.service, bound.plan.runbook
         context = self._context(bound)
-        history = await self.ledger.run_requests.history_for(self._request(bound, context), now)
+        history = await self.ledger.incidents.history_for(self._request(bound, context), now)
         found = objections(context, history, self.observed.limits, now=now)
         verdict = may_start(context, history, self.observed.limits, start_request.overrides, now=now)
         allowed = verdict.kind is VerdictKind.STARTED
@@ -209,7 +209,7 @@ class ManualStarts:
             return replace(verdict, text=start.reason) if verdict.kind is VerdictKind.STARTED else verdict
 
         request = self._request(bound, context)
-        result = await self.ledger.run_requests.request_run(replace(request, manual=start), decide, now)
+        result = await self.ledger.incidents.request_run(replace(request, manual=start), decide, now)
         log.info(
             "manual run requested", who=who, runbook=request.runbook, verdict=result.verdict.kind, why=start_request.why
         )

@@ -99,21 +99,21 @@ class OperatorService:
         """Return an incident as far as it can be read, with a page of its signals after the first `skip`."""
         found = await self.ledger.incidents.get(incident, strict=False)
         page = await self.ledger.signals.of_incident(incident, limit=signals, skip=skip)
-        runs = [await self._detail(run) for run in await self.ledger.runs.of_incident(incident)]
+        runs = [await self._detail(run) for run in await self.ledger.incidents.runs_of(incident)]
         affected = AffectedServices(self.ledger.incidents, self.active_catalog, self.observed)
-        children = [child for each in runs for child in await self.ledger.runs.children_of(each.run.id)]
+        children = [child for each in runs for child in await self.ledger.incidents.children_of(each.run.id)]
         return IncidentDetail(
             incident=found,
             signals=tuple(EvaluatedSignal(signal=signal, verdict=verdict) for signal, verdict in page),
             runs=tuple(runs),
-            approvals=await self.ledger.approvals.of_incident(incident),
+            approvals=await self.ledger.people.approvals_of(incident),
             signals_total=await self.ledger.signals.count_of(incident),
-            firing=(await self.ledger.triggers.of_incident(incident)).firing,
-            diagnoses=await self.ledger.diagnoses.of_incident(incident),
+            firing=(await self.ledger.signals.trigger_of(incident)).firing,
+            diagnoses=await self.ledger.incidents.diagnoses_of(incident),
             covers=covered(self.observed.views.values(), children) if found.service == STACK else (),
             affected=await affected.now(found),
-            abort=await self.ledger.incidents.abort_of(incident),
-            resumed=await self.ledger.pauses.ended_rest(incident),
+            abort=await self.ledger.people.abort_of(incident),
+            resumed=await self.ledger.people.ended_rest(incident),
         )
 
     async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
@@ -122,7 +122,7 @@ class OperatorService:
 
     async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
         """Return the dead letters, newest first."""
-        return await self.ledger.dead_letters.summaries(limit=limit, before=before)
+        return await self.ledger.signals.dead_letters(limit=limit, before=before)
 
     async def resend(self, letter: str, *, who: str) -> DeadLetterResendResult:
         """
@@ -131,7 +131,7 @@ class OperatorService:
         Its signals are committed before it goes, so that one that is sent in twice is taken once. Raises NotRecorded for no
         such letter, WrongState while nothing of it can be understood, or nothing of it counts any more.
         """
-        kept = await self.ledger.dead_letters.get(letter)
+        kept = await self.ledger.signals.dead_letter(letter)
         now = self.observed.clock()
         read = self.reread(kept, now)
         if not read.signals:
@@ -144,7 +144,7 @@ class OperatorService:
             raise WrongState(f"dead letter {letter} cannot be resent: {why}")
         await self.ledger.signals.accept(read.signals, now)
         await self.ledger.signals.keep_dead_letters(read.dead_letters)
-        await self.ledger.dead_letters.forget(letter)
+        await self.ledger.signals.forget_dead_letter(letter)
         log.info("dead letter resent", letter=letter, who=who, signals=len(read.signals), stale=read.stale)
         self.pipeline.wake()
         left = len(read.dead_letters)
@@ -152,13 +152,13 @@ class OperatorService:
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown; the waiting run or incident continues within moments."""
-        given = await self.ledger.approvals.approve(incident, path, plan, who, self.observed.clock())
+        given = await self.ledger.people.approve(incident, path, plan, who, self.observed.clock())
         log.info("approval given", incident=incident, path=path, who=given.who)
         return given
 
     async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
         """Reject the plan that was shown; the waiting incident is closed within moments, a run takes no step that asked."""
-        given = await self.ledger.approvals.reject(incident, request, who, self.observed.clock())
+        given = await self.ledger.people.reject(incident, request, who, self.observed.clock())
         log.info("approval refused", incident=incident, path=request.path, who=given.who, why=given.why)
         return given
 
@@ -169,10 +169,10 @@ class OperatorService:
         What was changed stays, for a person. Raises WrongState while a rollback is under way, or when nothing is.
         """
         asked = Abort(incident=incident, who=who, why=why, requested=self.observed.clock())
-        kept = await self.ledger.incidents.abort(asked)
+        kept = await self.ledger.people.abort(asked)
         log.info("incident abort requested", incident=incident, who=kept.who, why=kept.why)
         self.supervisor.abort(incident, kept.reason)
-        runs = await self.ledger.runs.of_incident(incident)
+        runs = await self.ledger.incidents.runs_of(incident)
         open_runs = [run for run in runs if run.finished is None]
         text = (
             f"{open_runs[0].runbook} on {open_runs[0].service} takes no further step" if open_runs else "it is closed"
@@ -187,7 +187,7 @@ class OperatorService:
         A run under way rolls back at its next step boundary; one that is over is reopened for it. Raises WrongState when
         there is nothing to undo, or the plan or its losses have changed since it was shown.
         """
-        runs = await self.ledger.runs.of_incident(incident)
+        runs = await self.ledger.incidents.runs_of(incident)
         if not runs:
             raise WrongState(f"incident {incident} never had a run, so there is nothing to undo")
         run = runs[-1]
@@ -206,13 +206,13 @@ class OperatorService:
         workload = self.rollbacks.workload(run)
         if not self.supervisor.roll_back(incident, who, workload):
             now = self.observed.clock()
-            reopened = await self.ledger.runs.reopen_run(run.id, requested(who), now, who=who, shown=workload)
+            reopened = await self.ledger.incidents.reopen_run(run.id, requested(who), now, who=who, shown=workload)
             self.supervisor.start(reopened)
         return replace(shown, begun=True, text=f"{run.runbook} on {run.service} is being rolled back")
 
     async def pauses(self) -> Sequence[Pause]:
         """Return the pauses in force."""
-        return await self.ledger.pauses.in_force(self.observed.clock())
+        return await self.ledger.people.pauses(self.observed.clock())
 
     async def pause(self, request: PauseRequest, *, who: str) -> Pause:
         """
@@ -241,7 +241,7 @@ class OperatorService:
             since=now,
             until=now + request.lasts if request.lasts is not None else None,
         )
-        await self.ledger.pauses.pause(pause)
+        await self.ledger.people.pause(pause)
         return pause
 
     async def resume(self, of: str, *, who: str, why: str) -> Pause:
@@ -261,7 +261,7 @@ class OperatorService:
 
     async def _lift(self, pause: str, *, who: str, why: str) -> Pause:
         try:
-            return await self.ledger.pauses.resume(pause, who, why, self.observed.clock())
+            return await self.ledger.people.resume(pause, who, why, self.observed.clock())
         except NotRecorded as error:
             raise NotRecorded(f"there is neither a pause nor an incident {pause}") from error
 
@@ -276,14 +276,14 @@ class OperatorService:
         ended = Pause(
             id=incident.id, scope=PauseScope.SERVICE, name=name, who=who, why=why, since=now, until=rest.until
         )
-        await self.ledger.pauses.end_rest(ended, rules)
+        await self.ledger.people.end_rest(ended, rules)
         log.info("incident resumed", incident=incident.id, service=name, who=who, why=why)
         return ended
 
     async def _hand_overs(self, now: datetime) -> Mapping[str, HandOver]:
         """Return the hand-overs after which services rest, by service."""
         limits = self.observed.limits
-        left = await self.ledger.runs.handed_over(now - limits.failures_pause)
+        left = await self.ledger.incidents.handed_over(now - limits.failures_pause)
         ends = {
             name: rest_until(run.finished, self.observed.well(name), limits, now=now)
             for name, run in left.items()
@@ -294,21 +294,21 @@ class OperatorService:
     async def services(self) -> ServiceTree:
         """Return how each service is, what holds it and which run is under way, and the run about all of them."""
         found = await self.ledger.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
-        runs, now = await self.ledger.runs.open_runs(), self.observed.clock()
+        runs, now = await self.ledger.incidents.open_runs(), self.observed.clock()
         held = [each for each in found if each.state is IncidentState.HELD]
         asking = [each.id for each in found if each.state is IncidentState.AWAITING_APPROVAL]
         views = self.observed.views.values()
-        status = self._status(await self.ledger.pauses.in_force(now))
+        status = self._status(await self.ledger.people.pauses(now))
         inputs = TreeInput(
             now=now,
             incidents=found,
             runs=runs,
-            steps=await self.ledger.runs.current_steps([each.id for each in runs]),
+            steps=await self.ledger.incidents.current_steps([each.id for each in runs]),
             holds={each.service: hold for each in held if (hold := await self._hold(each)) is not None},
             inaction=await self._inaction(status),
             standings=self.observed.standings,
             handed_over=await self._hand_overs(now),
-            questions=await self.ledger.approvals.of_incidents(asking),
+            questions=await self.ledger.people.approvals_of(*asking),
             pauses=status.pauses,
             stale=self.observed.stale_reason,
             annotations={each.service.namespace: self._annotation(each) for each in views},
@@ -404,7 +404,7 @@ class OperatorService:
         for rule in self.active_catalog.catalog.rules.values():
             if rule.service in rules:
                 rules[rule.service].append(rule)
-        holding = {each.rule: each.since for each in await self.ledger.pending_matches.conditions()}
+        holding = {each.rule: each.since for each in await self.ledger.signals.conditions()}
         firing = await self.ledger.signals.firing_rules([rule.name for own in rules.values() for rule in own])
         verdicts = {**dict.fromkeys(firing, ""), **await self.ledger.signals.last_verdicts(firing)}
         paused = [each.name for each in status.pauses if each.scope is PauseScope.RULE]
@@ -418,14 +418,14 @@ class OperatorService:
             return None
         found = self.observed.holds(service, catalog, incident.opened)
         upstreams = [each.upstream for each in found]
-        history = await self.ledger.run_requests.history(service.name, service.namespace, now, upstreams=upstreams)
+        history = await self.ledger.incidents.history(service.name, service.namespace, now, upstreams=upstreams)
         held = HoldRecord(since=incident.opened, ended=history.upstreams)
         return ongoing_hold(found, held, self.observed.limits.holds, now=now)
 
     async def _detail(self, run: RunRecord) -> RunDetail:
-        kept = await self.ledger.evidence.of_run(run.id)
+        kept = await self.ledger.incidents.evidence_of(run.id)
         return RunDetail(
             run=run,
-            steps=await self.ledger.runs.steps(run.id, strict=False),
+            steps=await self.ledger.incidents.steps(run.id, strict=False),
             evidence=tuple(KeptText(path=each.path, kind=each.kind, text=each.text) for each in kept),
         )

@@ -94,13 +94,13 @@ class OutageWatch:
 
     async def _recall(self) -> None:
         if self._saved is None:
-            self._saved = {each.service: each for each in await self.ledger.outages.all()}
+            self._saved = {each.service: each for each in await self.ledger.outbox.outages()}
             self.outages.update(self._saved)
 
     async def _save(self) -> None:
         saved, current = self._saved or {}, dict(self.outages)
         changed = [each for name, each in current.items() if saved.get(name) != each]
-        await self.ledger.outages.save(changed, saved.keys() - current.keys())
+        await self.ledger.outbox.save_outages(changed, saved.keys() - current.keys())
         self._saved = current
 
     def _forget(self, name: str) -> None:
@@ -136,7 +136,7 @@ class OutageWatch:
                 await self._diagnose_one(view.service)
                 outage = self.outages[view.name]
             text = await self._text(view, outage)
-            notice = await self.ledger.outages.put_notice(text, now) if self.notifies else ""
+            notice = await self.ledger.outbox.put_outage_notice(text, now) if self.notifies else ""
             state = NoticeState.WAITING if self.notifies else NoticeState.SENT
             self.outages[view.name] = outage = replace(outage, notice=notice, notified=(*outage.notified, outage.fault))
             log.warning("outage notice written", service=view.name, since=str(outage.since), text=text)
@@ -144,9 +144,9 @@ class OutageWatch:
         self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
 
     async def _notice_state(self, outage: Outage) -> NoticeState:
-        notices = await self.ledger.outages.notices(outage)
+        notices = await self.ledger.outbox.notices_of(outage)
         incidents = {each.incident for each in notices if each.incident is not None}
-        diagnoses = await self.ledger.diagnoses.of_incidents(sorted(incidents))
+        diagnoses = await self.ledger.incidents.diagnoses_of(*incidents)
         known = outage_notices.notice_state(outage, notices, diagnoses)
         return NoticeState.SENT if known is NoticeState.WAITING and not self.notifies else known
 
@@ -155,11 +155,11 @@ class OutageWatch:
         if run is None:
             return None
         return outage_notices.repair_at(
-            run, await self.ledger.outages.last_change(run.id), paused=await self._is_paused(run, now), now=now
+            run, await self.ledger.incidents.last_change(run.id), paused=await self._is_paused(run, now), now=now
         )
 
     async def _is_paused(self, run: RunRecord, now: datetime) -> bool:
-        pauses = await self.ledger.pauses.in_force(now)
+        pauses = await self.ledger.people.pauses(now)
         return any(covers_run(each, run) for each in pauses) or self.observed.annotation_pause(run.namespace) != ""
 
     async def _text(self, view: ServiceView, outage: Outage) -> Lines:

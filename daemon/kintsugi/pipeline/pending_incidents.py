@@ -55,7 +55,7 @@ class PendingIncidents:
         Raises LedgerUnavailable, StaleEpoch.
         """
         found = await self.ledger.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
-        with_run = {run.incident for run in await self.ledger.runs.open_runs()}
+        with_run = {run.incident for run in await self.ledger.incidents.open_runs()}
         for incident in found:
             if incident.id not in with_run and incident.kind is not RunKind.OBSERVER:
                 with self.supervisor.containment.around(FailureScope.INCIDENT, incident.id):
@@ -81,12 +81,12 @@ class PendingIncidents:
         """Return the state of an incident; None when it has been closed or got a run meanwhile."""
         # the signals first: verdict and state change together, and an older state would not fit to a newer verdict
         signals = await self.ledger.signals.of_incident(known_as)
-        incident, runs = await self.ledger.incidents.get(known_as), await self.ledger.runs.of_incident(known_as)
+        incident, runs = await self.ledger.incidents.get(known_as), await self.ledger.incidents.runs_of(known_as)
         if incident.closed is not None or any(run.finished is None for run in runs):
             return None
-        trigger = await self.ledger.triggers.of_incident(known_as)
+        trigger = await self.ledger.signals.trigger_of(known_as)
         asked = (
-            await self.ledger.approvals.of_incident(incident.id)
+            await self.ledger.people.approvals_of(incident.id)
             if incident.state is IncidentState.AWAITING_APPROVAL
             else ()
         )
@@ -96,7 +96,7 @@ class PendingIncidents:
             clear=trigger.lasting and clear_since(incident, trigger) is not None,
             signals=signals,
             approvals=[approval for approval in asked if approval.path == ""],
-            abort=await self.ledger.incidents.abort_of(incident.id),
+            abort=await self.ledger.people.abort_of(incident.id),
         )
 
     async def _do(self, need: IncidentNeed, incident: Incident, signals: Sequence[Signal]) -> None:
@@ -136,7 +136,7 @@ class PendingIncidents:
             and not await self.pipeline.requester.is_as_approved(incident, bound, approval)
         ):
             return  # a person is asked again
-        result = await self.ledger.run_requests.start_held(incident.id, request, decide, self.observed.clock())
+        result = await self.ledger.incidents.start_held(incident.id, request, decide, self.observed.clock())
         verdict = result.verdict
         if result.run is not None and result.run.finished is None:
             log.info(
@@ -150,7 +150,7 @@ class PendingIncidents:
 
     async def _would_start(self, request: RunRequest, decide: Decide) -> bool:
         """Return whether the guards let a run start now, so that a preview is made only then."""
-        history = await self.ledger.run_requests.history_for(request, self.observed.clock())
+        history = await self.ledger.incidents.history_for(request, self.observed.clock())
         return decide(history).kind is VerdictKind.STARTED
 
     async def _plan(self, incident: Incident) -> tuple[Rule, Plan] | None:

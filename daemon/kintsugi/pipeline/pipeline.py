@@ -82,7 +82,7 @@ class Pipeline:
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
         """
-        Make deliveries durable, and have them evaluated: see `SignalRepository.accept`. Raises LedgerUnavailable.
+        Make deliveries durable, and have them evaluated: see `Signals.accept`. Raises LedgerUnavailable.
 
         An alert that no rule matches gets its verdict in the same transaction.
         """

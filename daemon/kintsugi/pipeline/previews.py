@@ -376,7 +376,7 @@ class RollbackPreviewer:
     async def preview(self, run: RunRecord) -> RollbackPreview:
         """Return the commands and losses of a run's rollback, with their digest."""
         catalog = await self.active_catalog.by_digest(run.catalog)
-        steps = await self.ledger.runs.steps(run.id, strict=False)
+        steps = await self.ledger.incidents.steps(run.id, strict=False)
         commands = await self._undo_commands(run, catalog.runbooks[run.runbook], steps)
         losses = await losses_of(self.prober, run, catalog, steps)
         number, workload = self._good_revision(run, commands), self.workload(run)
@@ -399,7 +399,7 @@ class RollbackPreviewer:
         return seen_of(view) if view is not None else None
 
     async def _wrong(self, run: RunRecord) -> str:
-        kept = await self.ledger.diagnoses.of_incident(run.incident)
+        kept = await self.ledger.incidents.diagnoses_of(run.incident)
         found = latest([each.diagnosis for each in kept])
         return headline(found) if found is not None else ""
 

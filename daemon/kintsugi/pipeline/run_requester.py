@@ -101,7 +101,7 @@ class RunRequester:
         """Plan the runbook of a rule for a service, and request it; ask for a missing approval."""
         now = self.observed.clock()
         bound = plan(rule, service, self.active_catalog.catalog, now=now)
-        result = await self.ledger.run_requests.request_run(
+        result = await self.ledger.incidents.request_run(
             self.request_of(signal, rule, bound), self.decision(rule, bound, signal), now
         )
         self.contention.note(service, result.verdict)
@@ -123,7 +123,7 @@ class RunRequester:
         now = self.observed.clock()
         bound = plan(rule, service, self.active_catalog.catalog, now=now)
         request = self.request_of(signal, rule, bound)
-        history = await self.ledger.run_requests.history_for(request, now)
+        history = await self.ledger.incidents.history_for(request, now)
         return replace(self.decision(rule, bound, signal)(history), rule=rule.name)
 
     def request_of(self, signal: Signal, rule: Rule, bound: Plan) -> RunRequest:
@@ -177,7 +177,7 @@ class RunRequester:
 
     async def _questions(self, incident: Incident) -> Sequence[Approval]:
         """Return the questions about the whole run, oldest first."""
-        return [each for each in await self.ledger.approvals.of_incident(incident.id) if each.path == ""]
+        return [each for each in await self.ledger.people.approvals_of(incident.id) if each.path == ""]
 
     async def _ask(
         self, known: Sequence[Approval], incident: Incident, bound: Plan, preview: RunPreview | None
@@ -192,7 +192,7 @@ class RunRequester:
             asked=now,
             expires=now + self.approval_expiry,
         )
-        await self.ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
+        await self.ledger.people.ask(approval, notice=repeated_question(known, now=now))
 
     def _holds(self, signal: Signal, bound: Plan) -> tuple[Hold, ...]:
         if isinstance(bound.service, AllServices):

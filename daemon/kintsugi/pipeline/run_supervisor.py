@@ -183,7 +183,7 @@ class RunSupervisor:
     async def resume(self) -> None:
         """Resume every open run of the ledger; changes may be made from now on."""
         self._deps.stopping.clear()
-        for run in await self._ledger.runs.open_runs():
+        for run in await self._ledger.incidents.open_runs():
             log.info("run taken up", run=run.id, service=run.service, state=run.state)
             self.start(run)
         self._has_resumed = True
@@ -197,7 +197,7 @@ class RunSupervisor:
         """
         if not self._has_resumed or self.leadership_lost.is_set():
             return
-        runs = await self._ledger.runs.open_runs()
+        runs = await self._ledger.incidents.open_runs()
         self._failures = {run.id: self._failures[run.id] for run in runs if run.id in self._failures}
         for run in runs:
             now = self._deps.clock()
@@ -274,7 +274,7 @@ class RunSupervisor:
                 log.error("run handed over after repeated crashes", service=run.service, state=run.state)
                 failure, now = self._failures[run.id], self._deps.clock()
                 reason = f"the run cannot continue: its task crashed {failure.times} times, last with {failure.of}"
-                ended = await self._ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, reason, now)
+                ended = await self._ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, reason, now)
                 self._notify_ended(ended, ())
             case ReconcileAction.LEAVE:
                 pass
@@ -310,7 +310,7 @@ class RunSupervisor:
 
         async def attempt() -> RunRecord | None:
             nonlocal is_known
-            found = await self._ledger.runs.get(run.id)
+            found = await self._ledger.incidents.run(run.id)
             if found.finished is not None and not is_known:
                 return None
             if not is_known:
@@ -319,7 +319,7 @@ class RunSupervisor:
             self._drivers[run.id] = driver = await self._driver_of(found)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
                 driver.request_rollback(*self._rollback_requests[run.id])
-            elif (abort := await self._ledger.incidents.abort_of(run.incident)) and not found.rollback_requested_by:
+            elif (abort := await self._ledger.people.abort_of(run.incident)) and not found.rollback_requested_by:
                 driver.request_abort(abort.reason)
             try:
                 return await driver.drive()
@@ -362,7 +362,7 @@ class RunSupervisor:
             limits=self._policy.limits,
             plan=runbook.digest,
             expiry=self._policy.approval_expiry,
-            parent=(await self._ledger.runs.get(run.parent)).incident if run.parent else "",
+            parent=(await self._ledger.incidents.run(run.parent)).incident if run.parent else "",
         )
         if run.kind is RunKind.REHEARSAL:
             return RehearsalDriver(**parts, gate=gate)
@@ -381,7 +381,7 @@ class RunSupervisor:
 
         async def attempt() -> RunRecord:
             text = await self._report(run, reason)
-            return await self._ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, text, self._deps.clock())
+            return await self._ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, text, self._deps.clock())
 
         return await self._with_ledger(run, attempt)
 
@@ -398,7 +398,7 @@ class RunSupervisor:
     async def _report(self, run: RunRecord, reason: str) -> Lines:
         """Return the report of a run that cannot go on, as far as its steps can be read."""
         try:
-            return hand_over(reason, await self._ledger.runs.steps(run.id, strict=False))
+            return hand_over(reason, await self._ledger.incidents.steps(run.id, strict=False))
         except LedgerUnavailable:
             raise
         except Exception as error:

@@ -296,7 +296,7 @@ class RunDriver(Driver):
         outage = self.deps.observed.outage(self.run.service)
         if outage is None:
             return None
-        kept = await self.ledger.diagnoses.of_incident(self.incident.id)
+        kept = await self.ledger.incidents.diagnoses_of(self.incident.id)
         known = KnownFaults.of(self.watchdog.templates, (each.diagnosis for each in kept))
         changed, now = self.journal.changed, self.deps.clock()
         watched = max(self.run.steps_finished_at or outage.since, self._driven_since)
@@ -312,7 +312,7 @@ class RunDriver(Driver):
         stands = await self.clock.check()
         upstream = self.watchdog.upstream_cause
         early = not upstream and self.watchdog.waits_anyway(self.incident)
-        trigger = Trigger() if early else await self.ledger.triggers.of_incident(self.incident.id)
+        trigger = Trigger() if early else await self.ledger.signals.trigger_of(self.incident.id)
         if upstream and trigger.firing:
             reason = f"upstream: {upstream}; nothing was changed, and the trigger waits for the upstream"
             return WatchdogDecision.CANCEL.because(reason)
@@ -330,7 +330,7 @@ class RunDriver(Driver):
         """Return who has rejected what the run asked, "" for no one or where it has changed something: then a rollback takes that back."""
         if self.journal.changed:
             return ""
-        asked = await self.ledger.approvals.of_incident(self.incident.id)
+        asked = await self.ledger.people.approvals_of(self.incident.id)
         return next((rejection(each) for each in asked if each.rejected is not None), "")
 
     def _left_as_it_is(self, why: str) -> WatchdogResult:

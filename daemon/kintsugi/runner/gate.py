@@ -191,8 +191,8 @@ class RunGate:
 
     async def release(self, child: StepPath) -> None:
         """Release the locks that a child of the run has taken, once it is over."""
-        if any(lock.path == str(child) for lock in await self.ledger.admissions.locks_of(self.journal.run.id)):
-            await self.ledger.admissions.release_locks(self.journal.run.id, str(child))
+        if any(lock.path == str(child) for lock in await self.ledger.incidents.locks_of(self.journal.run.id)):
+            await self.ledger.incidents.release_locks(self.journal.run.id, str(child))
 
     async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
         """
@@ -213,7 +213,7 @@ class RunGate:
         """
         if not goes_forward(attempt) or self.is_manual:
             return ""
-        trigger = await self.ledger.triggers.of_incident(self.incident.id)
+        trigger = await self.ledger.signals.trigger_of(self.incident.id)
         if not trigger.lasting or clear_since(self.incident, trigger) is None:
             return ""
         if not self.journal.changed:
@@ -229,9 +229,9 @@ class RunGate:
         """
         if self.deps.clock() < self._silent_until:
             return self._silence
-        if self.is_manual or not (await self.ledger.triggers.of_incident(self.incident.id)).alerts_only:
+        if self.is_manual or not (await self.ledger.signals.trigger_of(self.incident.id)).alerts_only:
             return ""
-        self._silence = await self.deps.observed.silence(self.ledger.triggers.firing_keys(self.incident.id))
+        self._silence = await self.deps.observed.silence(self.ledger.signals.firing_keys(self.incident.id))
         if self._silence:
             self._silent_until = self.deps.clock() + SILENCE_AGE
         return self._silence
@@ -345,7 +345,7 @@ class RunAdmission:
         now = gate.deps.clock()
         mode = observed.mode_of(gate.journal.run.rule, self.scope.runbook, self.affected.services)
         since, opposable = now - gate.limits.budget_window, goes_forward(attempt) and can_oppose(self.command)
-        constraints = await gate.ledger.admissions.constraints(self.affected.namespace, since, now, changes=opposable)
+        constraints = await gate.ledger.incidents.constraints(self.affected.namespace, since, now, changes=opposable)
         inputs = AdmissionInput(
             mode=mode,
             observer=observed.observer(),
@@ -371,10 +371,10 @@ class RunAdmission:
         Raises ExecutionStopped where the wait could never end: two runs would wait for each other.
         """
         gate, run = self.gate, self.gate.journal.run
-        held = {lock.name for lock in await gate.ledger.admissions.locks_of(run.id)}
+        held = {lock.name for lock in await gate.ledger.incidents.locks_of(run.id)}
         if held.issuperset(self.affected.locks):
             return ""
-        foreign = await gate.ledger.admissions.take_locks(
+        foreign = await gate.ledger.incidents.take_locks(
             run.id, str(self.scope.child), self.affected.locks, gate.deps.clock()
         )
         if foreign is None:
@@ -397,7 +397,7 @@ class RunAdmission:
         No other run can scale it from here on: this run holds its lock.
         """
         if self.starts is not None and self.phase is Phase.FORWARD:
-            stop = await self.gate.ledger.replicas.scaled_to_zero(self.starts.uid)
+            stop = await self.gate.ledger.good_state.scaled_to_zero(self.starts.uid)
             if why := objection(self.starts, stop):
                 raise ExecutionStopped(RUN, why)
         return ""

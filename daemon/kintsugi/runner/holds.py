@@ -48,7 +48,7 @@ class Approvals:
         """Return whether a person has approved the whole run (or the step of its parent that starts it), or wants it taken back."""
         if self.journal.run.rollback_requested_by:
             return True
-        of_parent = await self.ledger.approvals.of_incident(self.parent) if self.parent else ()
+        of_parent = await self.ledger.people.approvals_of(self.parent) if self.parent else ()
         covering = (str(RUN), self.journal.run.parent_step)
         asked = [*await self._asked(RUN), *(each for each in of_parent if each.path in covering)]
         return any(each.answered is not None for each in asked)
@@ -99,7 +99,7 @@ class Approvals:
             expires=now + self.expiry,
         )
         await self.journal.flush()
-        await self.ledger.approvals.ask(approval)
+        await self.ledger.people.ask(approval)
         return approval
 
     async def _notify_expired(self, approval: Approval) -> None:
@@ -130,7 +130,7 @@ class Approvals:
 
     async def _asked(self, path: StepPath) -> Sequence[Approval]:
         """Return the questions of a path, oldest first."""
-        return [each for each in await self.ledger.approvals.of_incident(self.incident.id) if each.path == str(path)]
+        return [each for each in await self.ledger.people.approvals_of(self.incident.id) if each.path == str(path)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,7 @@ class SlotYielder:
                 continue
             deadline, reason = run.deadline + (now - since), "the run has a slot again and continues"
             await self.journal.flush()
-            moved = await self.ledger.admissions.take_slot(run.id, refusal, reason, now, deadline=deadline)
+            moved = await self.ledger.incidents.take_slot(run.id, refusal, reason, now, deadline=deadline)
             if moved is not None:
                 self.journal.run = moved
                 await self.journal.note(StepPath.noted(TOOK, str(len(spans))), reason, {"at": now}, now=now)

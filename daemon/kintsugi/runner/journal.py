@@ -22,7 +22,7 @@ from kintsugi.commands import decode
 from kintsugi.errors import LedgerError
 from kintsugi.expressions import from_json, to_json
 from kintsugi.ledger import Ledger, LedgerWrite
-from kintsugi.ledger.texts import dump
+from kintsugi.ledger.store.texts import dump
 from kintsugi.mask import MASK
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
@@ -90,7 +90,7 @@ class Journal:
     @classmethod
     async def read(cls, run: RunRecord, store: Ledger) -> "Journal":
         """Read what the ledger knows of a run."""
-        return cls(run, store, await store.runs.steps(run.id))
+        return cls(run, store, await store.incidents.steps(run.id))
 
     def known(self, phase: Phase, path: StepPath) -> StepRecord | None:
         """Return the record of a step, or None."""
@@ -135,7 +135,7 @@ class Journal:
 
     async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
         """Keep evidence of an object before it is changed: it is durable with the intent of the change."""
-        self._deferred.append(await self._store.evidence.evidence_write(run, path, kind, text, now))
+        self._deferred.append(await self._store.incidents.evidence_write(run, path, kind, text, now))
         self._flush_soon()
 
     async def move(
@@ -147,8 +147,8 @@ class Journal:
         deadline: datetime | None = None,
         updates: RunUpdate = NO_UPDATE,
     ) -> None:
-        """Move the run and its incident to a state: see `RunRepository.move_write`."""
-        write = self._store.runs.move_write(self.run.id, state, reason, now, deadline=deadline, updates=updates)
+        """Move the run and its incident to a state: see `Incidents.move_write`."""
+        write = self._store.incidents.move_write(self.run.id, state, reason, now, deadline=deadline, updates=updates)
         self.run = await self._commit({}, write)
 
     async def flush(self) -> None:
@@ -191,7 +191,9 @@ class Journal:
             return values[-1]
 
     async def _write_of(self, write: _StepWrite) -> LedgerWrite[None]:
-        return await self._store.runs.step_write(write.step, expect=write.expect, now=write.now, budget=write.budget)
+        return await self._store.incidents.step_write(
+            write.step, expect=write.expect, now=write.now, budget=write.budget
+        )
 
     async def close(self) -> None:
         """Write no more, when the run is no longer driven; whoever goes on with it does again what was not written."""
@@ -232,7 +234,7 @@ class Journal:
 
     async def update(self, updates: RunUpdate, *, deferred: bool = False) -> None:
         """Write what the run found or left, so that a restarted process knows it, too."""
-        write = self._store.runs.update_write(self.run.id, updates)
+        write = self._store.incidents.update_write(self.run.id, updates)
         if deferred:
             self._deferred.append(write)
             self._flush_soon()

@@ -66,7 +66,7 @@ async def reason_to_end(deps: RunnerDeps, ledger: Ledger, run: RunRecord, reason
     observed = deps.observed
     if annotated := observed.annotation_pause(run.namespace):
         return annotated
-    history = await ledger.run_requests.history(run.service, run.namespace, deps.clock())
+    history = await ledger.incidents.history(run.service, run.namespace, deps.clock())
     for pause in history.pauses:
         if covers_run(pause, run):
             return f"paused by {pause.who}: {pause.why}"
@@ -262,7 +262,7 @@ class DrillGate:
     async def _decide(self) -> AdmissionResult:
         """Decide on a change now; what a drill takes back is bound by less. Raises StaleEpoch."""
         run, observed, now = self.journal.run, self.deps.observed, self.deps.clock()
-        constraints = await self.ledger.admissions.constraints(run.namespace, now, now)
+        constraints = await self.ledger.incidents.constraints(run.namespace, now, now)
         attempt = Attempt(
             phase=self.phase,
             rule=RULE,

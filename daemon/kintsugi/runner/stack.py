@@ -78,14 +78,14 @@ class ChildWaits:
         self._known |= found  # at once: another look may be under way
         over = {run for run, each in self._known.items() if each.finished is not None}
         for run in (self._known.keys() | self._joined) - found.keys() - over:
-            self._known[run] = await self.ledger.runs.get(run)
+            self._known[run] = await self.ledger.incidents.run(run)
         return sorted(self._known.values(), key=lambda each: (each.started, each.id))
 
     async def _read(self) -> dict[str, RunRecord]:
         """Read what may have changed of the runs that were started: at first all of them, then those that are open."""
         if self._has_read:
-            return {each.id: each for each in await self.ledger.runs.open_children_of(self.journal.run.id)}
-        started = await self.ledger.runs.children_of(self.journal.run.id)
+            return {each.id: each for each in await self.ledger.incidents.open_children_of(self.journal.run.id)}
+        started = await self.ledger.incidents.children_of(self.journal.run.id)
         self._joined.update(self._noted())
         self._has_read = True
         return {each.id: each for each in started}
@@ -196,7 +196,7 @@ class StackDriver(Driver):
 
     async def _left_by(self, child: RunRecord) -> Sequence[Line]:
         """Return the commands that undo the changes of a child that did not help."""
-        made = [each for each in await self.ledger.runs.steps(child.id, strict=False) if each.changes]
+        made = [each for each in await self.ledger.incidents.steps(child.id, strict=False) if each.changes]
         title = f"Undo commands of {child.runbook} on {child.service}, newest first"
         return undo_section(title, made)
 

@@ -9,6 +9,7 @@ during a flood of changes, and none uses a stale object.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,7 +27,7 @@ from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.views import ServiceView
 from kintsugi.scope.values import rule_names
 from kintsugi.telemetry import Containment, FailureScope, Listeners
-from kintsugi.views import Caches, ServiceViews
+from kintsugi.views import IDLE, Caches, ServiceViews
 from kubeobjects import predicates
 from kubeobjects.kept import Object, Pod
 
@@ -68,6 +69,7 @@ class ClusterWatch:
         self._changed: dict[str, Pod] = {}
         self._rechecked: dict[str, Pod] = {}
         self._on_views: dict[str, list[Rule]] = {}
+        self._news = asyncio.Event()
         self.on_signals: Listeners[[int]] = Listeners(self._containment)
         caches.pods.subscribe(self._note_pod)
         services.on_view(self._check_view)
@@ -90,14 +92,28 @@ class ClusterWatch:
             self._note(pod)
 
     async def run(self, every: timedelta) -> None:
-        """Follow conditions until cancelled; while the ledger is unavailable they are delayed."""
+        """
+        Follow conditions until cancelled, at most `every` so often; while the ledger is unavailable they are delayed.
+
+        Where nothing has changed and nothing waits for its time, it waits for news, at most `IDLE`.
+        """
         await self.recall()
         while True:
             await asyncio.sleep(every.total_seconds())
+            if not self._is_busy:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE.total_seconds()):
+                        await self._news.wait()
+            self._news.clear()
             try:
                 await self.step()
             except LedgerUnavailable as error:
                 log.warning("conditions wait for the ledger", error=str(error))
+
+    @property
+    def _is_busy(self) -> bool:
+        waits = any(not each.signalled for each in self._known.values())
+        return bool(waits or self._changed or self._rechecked or self._began or self._ended or self._unseen)
 
     async def recall(self) -> None:
         """
@@ -106,9 +122,7 @@ class ClusterWatch:
         A signal that it committed counts as sent even if it died before noting that: otherwise it would fire for ever.
         """
         # What was noticed while the ledger was read stays; what the ledger knows is older, and counts.
-        self._known.update(
-            {(each.rule, each.target.uid): each for each in await self._ledger.pending_matches.conditions()}
-        )
+        self._known.update({(each.rule, each.target.uid): each for each in await self._ledger.signals.conditions()})
         for signal in await self._ledger.signals.firing(SignalSource.WATCH):
             if signal.target is not None:
                 condition = PendingMatch(rule=signal.rule, target=signal.target, since=signal.began, signalled=True)
@@ -145,6 +159,7 @@ class ClusterWatch:
         self._ended.update(key for key, condition in self._known.items() if condition.rule not in self._rules)
 
     def _note_pod(self, change: Change[Pod]) -> None:
+        self._news.set()
         if change.new is not None:
             self._note(change.new)
             return
@@ -179,6 +194,7 @@ class ClusterWatch:
                 self._answer(rule, target, names)
 
     def _check_view(self, view: ServiceView) -> None:
+        self._news.set()
         if not view.is_current:
             return
         for rule in (*self._on_views.get(view.name, ()), *self._on_views.get("", ())):
@@ -229,8 +245,10 @@ class ClusterWatch:
             self._unseen.discard(key)
         if holds is True and key not in self._known:
             self._known[key] = self._began[key] = PendingMatch(rule=rule.name, target=target, since=self._clock())
+            self._news.set()
         elif holds is False and key in self._known:
             self._ended.add(key)
+            self._news.set()
 
     def _end_without_object(self) -> None:
         """End the conditions whose object is gone, or no longer among those of the rule: nobody would answer them again."""
@@ -288,7 +306,7 @@ class ClusterWatch:
         if resolved:
             await self._emit(resolved, self._clock())
         kept = [condition for key, condition in began.items() if key not in ended]
-        await self._ledger.pending_matches.save_conditions(kept, tuple(ended))
+        await self._ledger.signals.save_conditions(kept, tuple(ended))
 
     def _put_back(self, began: Mapping[Key, PendingMatch], ended: Mapping[Key, PendingMatch]) -> None:
         """Go back to before an attempt to keep; a condition that has begun anew meanwhile counts as never ended."""
@@ -308,7 +326,7 @@ class ClusterWatch:
             return
         await self._emit([self._signal(each, SignalStatus.FIRING) for each in due], now)
         reported = [replace(each, signalled=True) for each in due]
-        await self._ledger.pending_matches.save_conditions(reported, ())
+        await self._ledger.signals.save_conditions(reported, ())
         self._known.update({(each.rule, each.target.uid): each for each in reported})
 
     def _is_over(self, condition: PendingMatch, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """The live view of each service, kept up to date from the watch."""
 
 from kintsugi.views.caches import Caches
-from kintsugi.views.service_views import ServiceViews
+from kintsugi.views.service_views import IDLE, ServiceViews
 
-__all__ = ["Caches", "ServiceViews"]
+__all__ = ["IDLE", "Caches", "ServiceViews"]

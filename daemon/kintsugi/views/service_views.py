@@ -10,6 +10,7 @@ where nothing of it has changed meanwhile.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,6 +50,9 @@ from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resourc
 
 log = get_logger(__name__)
 
+IDLE = timedelta(seconds=1)
+"""The longest wait for news: what comes with time alone, as the silence of the API server, is noticed by then."""
+
 PAUSE_FACTOR = 19
 """The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""
 
@@ -87,6 +91,7 @@ class ServiceViews:
         self._warnings: dict[str, tuple[str, ...]] = {}
         self._last_hosts: dict[str, str] = {}
         self._dirty: set[str] = set()
+        self._news = asyncio.Event()
         self._unapplied: set[tuple[str, str, str]] = set()
         self._odd_revisions: dict[str, str] = {}
         self._sight: dict[Resource, Sight] = {}
@@ -147,6 +152,7 @@ class ServiceViews:
         if met is not ((service, check) in self._unmet):
             return
         self._dirty.add(service)
+        self._news.set()
         if met:
             self._unmet.discard((service, check))
         else:
@@ -157,6 +163,7 @@ class ServiceViews:
         if warnings != self._warnings.get(service, ()):
             self._warnings[service] = warnings
             self._dirty.add(service)
+            self._news.set()
 
     def services_of(self, pod: Object) -> tuple[Service, ...]:
         """Return the services whose selector matches this pod."""
@@ -200,13 +207,17 @@ class ServiceViews:
         return unreadable(service)
 
     async def run(self, every: timedelta) -> None:
-        """Refresh what is marked, `every` so often, but not most of the time, until cancelled."""
-        clock, took = asyncio.get_running_loop(), 0.0
+        """Refresh what is marked, at most `every` so often, and not most of the time, until cancelled."""
+        clock = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(max(every.total_seconds(), PAUSE_FACTOR * took))
+            if all(each.is_current for each in self._sight.values()):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE.total_seconds()):
+                        await self._news.wait()
+            self._news.clear()
             began = clock.time()
             self.refresh()
-            took = clock.time() - began
+            await asyncio.sleep(max(every.total_seconds(), PAUSE_FACTOR * (clock.time() - began)))
 
     def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
         """Return the revisions that have been healthy for `lasting` with all of their pods."""
@@ -224,6 +235,8 @@ class ServiceViews:
             self._unapplied.add(name)
             self._dirty |= self._selectors.names_in(change.subject.metadata.namespace)
             self._containment.contain(FailureScope.OBJECT, " ".join(name), error)
+        if self._dirty:
+            self._news.set()
 
     def _mark(self, change: Change[Object]) -> None:
         """Mark the services that a change concerns: of a pod those that select it, of other objects all in the namespace."""

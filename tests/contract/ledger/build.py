@@ -33,6 +33,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, RegistryAnswer
+from tests.harness.ledgers import save_step
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -148,7 +149,7 @@ async def request(
     ledger: Ledger, told: Signal | None = None, decide: Decide = start, now: datetime = NOW, **more: Any
 ) -> RunRequestResult:
     """Request a run, for a signal or for none."""
-    return await ledger.run_requests.request_run(run_request(told, **more), decide, now)
+    return await ledger.incidents.request_run(run_request(told, **more), decide, now)
 
 
 async def begin(ledger: Ledger, service: str = "web", *, namespace: str = "shop", now: datetime = NOW) -> RunRecord:
@@ -161,13 +162,13 @@ async def end(
     ledger: Ledger, run: RunRecord, state: IncidentState, now: datetime = NOW, reason: str = "that is all"
 ) -> RunRecord:
     """Move a run and its incident to a state."""
-    return await ledger.runs.move_run(run.id, state, reason, now)
+    return await ledger.incidents.move_run(run.id, state, reason, now)
 
 
 async def write(ledger: Ledger, *steps: StepRecord, expect: StepState | None = None) -> None:
     """Write steps that are in this state in the ledger, as a rule in none."""
     for each in steps:
-        await ledger.runs.save_step(each, expect=expect, now=NOW)
+        await save_step(ledger, each, expect=expect, now=NOW)
 
 
 def started(requested: RunRequestResult) -> RunRecord:

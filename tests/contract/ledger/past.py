@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Table, insert, text
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.tables import (
+from kintsugi.ledger.store.tables import (
     approvals,
     diagnoses,
     evidence,

@@ -22,14 +22,15 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, accepted, begin, leading, request, step, write
+from tests.harness.ledgers import save_step
 
 
 async def test_a_pause_is_known_as_soon_as_it_is_said_and_no_longer_than_it_lasts(ledger: Ledger) -> None:
     """E29."""
     pause = Pause(id="p", scope=PauseScope.SERVICE, name="web", who="ann", why="look", since=NOW, until=NOW + MINUTE)
-    await ledger.pauses.pause(pause)
-    assert (await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).pauses == (pause,)
-    assert (await ledger.admissions.constraints("shop", NOW - HOUR, NOW + MINUTE)).pauses == ()
+    await ledger.people.pause(pause)
+    assert (await ledger.incidents.constraints("shop", NOW - HOUR, NOW)).pauses == (pause,)
+    assert (await ledger.incidents.constraints("shop", NOW - HOUR, NOW + MINUTE)).pauses == ()
 
 
 async def test_changes_are_counted_where_the_object_is_that_is_changed(ledger: Ledger) -> None:
@@ -38,17 +39,17 @@ async def test_changes_are_counted_where_the_object_is_that_is_changed(ledger: L
     await write(ledger, step(run, "here#0"))
     await write(ledger, step(run, "there#0", namespace="bank"))
     await write(ledger, step(run, "there#1", namespace="bank"))
-    assert len((await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.moments) == 1
-    assert len((await ledger.admissions.constraints("bank", NOW - HOUR, NOW)).disruptions.moments) == 2
-    assert len((await ledger.run_requests.history("web", "bank", NOW)).disruptions) == 2
+    assert len((await ledger.incidents.constraints("shop", NOW - HOUR, NOW)).disruptions.moments) == 1
+    assert len((await ledger.incidents.constraints("bank", NOW - HOUR, NOW)).disruptions.moments) == 2
+    assert len((await ledger.incidents.history("web", "bank", NOW)).disruptions) == 2
 
 
 async def test_a_change_that_was_not_made_spends_nothing(ledger: Ledger) -> None:
     run = await begin(ledger)
     await write(ledger, step(run))
     await write(ledger, step(run, state=StepState.PLANNED), expect=StepState.INTENT)
-    assert (await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.moments == ()
-    assert not (await ledger.runs.get(run.id)).changed
+    assert (await ledger.incidents.constraints("shop", NOW - HOUR, NOW)).disruptions.moments == ()
+    assert not (await ledger.incidents.run(run.id)).changed
 
 
 async def test_a_recent_change_is_told_with_its_way_back_and_its_rule(ledger: Ledger) -> None:
@@ -67,13 +68,13 @@ async def test_a_recent_change_is_told_with_its_way_back_and_its_rule(ledger: Le
         await write(ledger, each)
     failed = replace(done, path="here#0~0", phase=Phase.UNDO, state=StepState.FAILED)
     await write(ledger, failed)
-    [told] = (await ledger.admissions.constraints("shop", NOW - HOUR, NOW, changes=True)).changes
+    [told] = (await ledger.incidents.constraints("shop", NOW - HOUR, NOW, changes=True)).changes
     assert told == MadeChange(rule=run.rule, run=run.id, text=done.text, finished=NOW + MINUTE, undo=back)
 
 
 async def committed(ledger: Ledger, intents: Iterable[StepRecord], budget: Budget) -> int:
     """Write intents of several runs at once; return how many the budget has let through."""
-    writes = [ledger.runs.save_step(each, expect=None, now=NOW, budget=budget) for each in intents]
+    writes = [save_step(ledger, each, expect=None, now=NOW, budget=budget) for each in intents]
     found = await asyncio.gather(*writes, return_exceptions=True)
     assert all(each is None or isinstance(each, BudgetSpent) for each in found), found
     return found.count(None)
@@ -83,7 +84,7 @@ async def test_the_last_change_of_a_budget_is_made_by_one_of_many_runs(ledger: L
     """P7: counted and written in one transaction."""
     runs = [await begin(ledger, f"service-{number}") for number in range(6)]
     assert await committed(ledger, map(step, runs), Budget(most=2, since=NOW - HOUR)) == 2
-    assert len((await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.moments) == 2
+    assert len((await ledger.incidents.constraints("shop", NOW - HOUR, NOW)).disruptions.moments) == 2
 
 
 async def test_runs_that_delete_pods_of_one_service_take_no_more_than_may_be_down(
@@ -95,33 +96,33 @@ async def test_runs_that_delete_pods_of_one_service_take_no_more_than_may_be_dow
     pods = PodBudget(service="web", expected=6, desired_healthy=4, ready=frozenset(uids))
     intents = [step(run, facts={"uid": uid}) for run, uid in zip(runs, uids, strict=True)]
     assert await committed(ledger, intents, Budget(most=20, since=NOW - HOUR, pods=(pods,))) == 2
-    assert len((await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.objects) == 2
+    assert len((await ledger.incidents.constraints("shop", NOW - HOUR, NOW)).disruptions.objects) == 2
 
 
 async def test_a_pod_counts_as_deleted_while_that_may_be_and_not_when_it_surely_was_not(ledger: Ledger) -> None:
     run = await begin(ledger)
     for state in (StepState.INTENT, StepState.UNKNOWN, StepState.DONE, StepState.FAILED, StepState.SKIPPED):
         await write(ledger, step(run, f"{state}#0", state, facts={"uid": state}))
-    found = (await ledger.admissions.disruptions(("shop", "bank"), NOW - HOUR))["shop"]
+    found = (await ledger.incidents.disruptions(("shop", "bank"), NOW - HOUR))["shop"]
     assert found.objects == {StepState.INTENT, StepState.UNKNOWN, StepState.DONE}
-    assert (await ledger.admissions.disruptions(("bank",), NOW - HOUR))["bank"].moments == ()
+    assert (await ledger.incidents.disruptions(("bank",), NOW - HOUR))["bank"].moments == ()
 
 
 async def test_a_daemon_that_has_lost_the_lead_hears_it_before_an_effect(made: str) -> None:
     """P4, C4."""
     async with leading(made) as ledger:
-        await ledger.admissions.constraints("shop", NOW - HOUR, NOW)
+        await ledger.incidents.constraints("shop", NOW - HOUR, NOW)
         held = ledger._store.epoch
         await ledger.lead(NOW)
         ledger._store.epoch = held
         with pytest.raises(StaleEpoch):
-            await ledger.admissions.constraints("shop", NOW - HOUR, NOW)
+            await ledger.incidents.constraints("shop", NOW - HOUR, NOW)
 
 
 async def test_a_run_without_a_slot_takes_none_and_has_one_again_only_where_nothing_refuses_it(ledger: Ledger) -> None:
     """P7: it is told who has a slot in the very transaction in which it goes on, and keeps its locks all the time."""
     web, _api = await begin(ledger, "web"), await begin(ledger, "api", namespace="bank")
-    await ledger.runs.move_run(web.id, IncidentState.HELD, "it has given its slot away", NOW)
+    await ledger.incidents.move_run(web.id, IncidentState.HELD, "it has given its slot away", NOW)
     taken: list[tuple[str, ...]] = []
 
     def refused(places: tuple[str, ...]) -> str:
@@ -129,25 +130,25 @@ async def test_a_run_without_a_slot_takes_none_and_has_one_again_only_where_noth
         return "full"
 
     later = web.deadline + MINUTE
-    assert await ledger.admissions.take_slot(web.id, refused, "it goes on", NOW, deadline=later) is None
+    assert await ledger.incidents.take_slot(web.id, refused, "it goes on", NOW, deadline=later) is None
     assert taken == [("bank",)]
-    assert [lock.name for lock in await ledger.admissions.locks_of(web.id)] == ["service/web"]
-    gone_on = await ledger.admissions.take_slot(web.id, lambda _: "", "it goes on", NOW, deadline=later)
+    assert [lock.name for lock in await ledger.incidents.locks_of(web.id)] == ["service/web"]
+    gone_on = await ledger.incidents.take_slot(web.id, lambda _: "", "it goes on", NOW, deadline=later)
     assert gone_on is not None
     assert (gone_on.state, gone_on.deadline) == (IncidentState.RUNNING, later)
     assert (await ledger.incidents.get(web.incident)).state is IncidentState.RUNNING
-    again = await ledger.admissions.take_slot(web.id, lambda _: "full", "it goes on", NOW, deadline=later + MINUTE)
-    assert again == gone_on == await ledger.runs.get(web.id), "asked again after a lost answer it is as it is"
+    again = await ledger.incidents.take_slot(web.id, lambda _: "full", "it goes on", NOW, deadline=later + MINUTE)
+    assert again == gone_on == await ledger.incidents.run(web.id), "asked again after a lost answer it is as it is"
 
 
 async def test_runs_that_want_their_slot_back_go_on_only_while_there_are_slots(ledger: Ledger) -> None:
     """P7."""
     runs = [await begin(ledger, f"service-{number}") for number in range(6)]
     for run in runs:
-        await ledger.runs.move_run(run.id, IncidentState.HELD, "it has given its slot away", NOW)
+        await ledger.incidents.move_run(run.id, IncidentState.HELD, "it has given its slot away", NOW)
 
     async def take(run: RunRecord) -> bool:
-        moved = await ledger.admissions.take_slot(
+        moved = await ledger.incidents.take_slot(
             run.id, lambda taken: "full" * (len(taken) >= 2), "", NOW, deadline=run.deadline
         )
         return moved is not None
@@ -158,18 +159,18 @@ async def test_runs_that_want_their_slot_back_go_on_only_while_there_are_slots(l
 async def test_locks_are_taken_all_or_none_and_by_one_run(ledger: Ledger) -> None:
     """P2: what another run holds is not taken, and nothing is taken beside it."""
     web, api = await begin(ledger, "web"), await begin(ledger, "api")
-    assert await ledger.admissions.take_locks(web.id, "", ["service/cache", "shop/cache"], NOW) is None
-    held = await ledger.admissions.take_locks(api.id, "", ["service/db", "service/cache"], NOW)
+    assert await ledger.incidents.take_locks(web.id, "", ["service/cache", "shop/cache"], NOW) is None
+    held = await ledger.incidents.take_locks(api.id, "", ["service/db", "service/cache"], NOW)
     assert held is not None
     assert (held.name, held.run) == ("service/cache", web.id)
-    assert [lock.name for lock in await ledger.admissions.locks_of(api.id)] == ["service/api"]
+    assert [lock.name for lock in await ledger.incidents.locks_of(api.id)] == ["service/api"]
 
 
 async def test_a_run_that_has_a_lock_takes_it_again_and_a_claim_is_refused_meanwhile(ledger: Ledger) -> None:
     """P2: a step at another service keeps that one's own run from starting."""
     run = await begin(ledger, "web")
     for _ in range(2):
-        assert await ledger.admissions.take_locks(run.id, "child", ["service/api", "service/web"], NOW) is None
+        assert await ledger.incidents.take_locks(run.id, "child", ["service/api", "service/web"], NOW) is None
     told = await accepted(ledger)
     requested = await request(ledger, told, service="api")
     assert requested.verdict.kind is VerdictKind.REFUSED
@@ -178,15 +179,15 @@ async def test_a_run_that_has_a_lock_takes_it_again_and_a_claim_is_refused_meanw
 
 async def test_the_locks_of_a_child_are_given_back_and_the_run_keeps_its_own(ledger: Ledger) -> None:
     run = await begin(ledger, "web")
-    await ledger.admissions.take_locks(run.id, "child", ["service/api"], NOW)
-    await ledger.admissions.release_locks(run.id, "child")
-    assert [lock.name for lock in await ledger.admissions.locks_of(run.id)] == ["service/web"]
+    await ledger.incidents.take_locks(run.id, "child", ["service/api"], NOW)
+    await ledger.incidents.release_locks(run.id, "child")
+    assert [lock.name for lock in await ledger.incidents.locks_of(run.id)] == ["service/web"]
 
 
 async def test_a_run_that_is_over_takes_no_locks(ledger: Ledger) -> None:
     run = await begin(ledger, "web")
-    await ledger.admissions.take_locks(run.id, "child", ["service/api"], NOW)
-    await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
-    assert await ledger.admissions.locks_of(run.id) == ()
+    await ledger.incidents.take_locks(run.id, "child", ["service/api"], NOW)
+    await ledger.incidents.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
+    assert await ledger.incidents.locks_of(run.id) == ()
     with pytest.raises(WrongState):
-        await ledger.admissions.take_locks(run.id, "child", ["service/api"], NOW)
+        await ledger.incidents.take_locks(run.id, "child", ["service/api"], NOW)

@@ -42,7 +42,7 @@ from tests.contract.ledger.conftest import ON
 from tests.contract.ledger.past import live_through
 from tests.contract.ledger.plans import count_steps, scans_of, sent_by
 from tests.harness import ledgers
-from tests.harness.ledgers import newest_signals
+from tests.harness.ledgers import keep_evidence, newest_signals
 
 PAST = 3000
 """Incidents of the past: with their signals, steps and the rest some thirty thousand rows."""
@@ -71,7 +71,7 @@ async def _told(ledger: Ledger, _run: RunRecord) -> None:
 
 async def _noted(ledger: Ledger, _run: RunRecord) -> None:
     here = PendingMatch(rule="web-down", target=Target(kind="Pod", namespace="shop", name="web-1", uid="u"), since=NOW)
-    await ledger.pending_matches.save_conditions([here], [("web-down", "other")])
+    await ledger.signals.save_conditions([here], [("web-down", "other")])
 
 
 def _ended(run: RunRecord) -> Pause:
@@ -84,7 +84,7 @@ QUESTIONS: Mapping[str, Question] = {
     "accept and settle": _judge,
     "request_run": _hold,
     "rearm": lambda ledger, _: ledger.signals.rearm(NOW),
-    "reopen": lambda ledger, _: ledger.episodes.reopen(NOW, HOUR),
+    "reopen": lambda ledger, _: ledger.signals.reopen(NOW, HOUR),
     "make_due": lambda ledger, _: ledger.signals.make_due(["rule"], Reason.BUDGET, NOW, until=NOW),
     "unjudged": lambda ledger, _: ledger.signals.pending(),
     "firing": lambda ledger, _: ledger.signals.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
@@ -97,50 +97,51 @@ QUESTIONS: Mapping[str, Question] = {
     "signals by reason": lambda ledger, _: ledger.signals.list_signals(SignalQuery(reason=Reason.COOLDOWN)),
     "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
     "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),
-    "trigger_of": lambda ledger, run: ledger.triggers.of_incident(run.incident),
-    "firing_keys": lambda ledger, run: _all(ledger.triggers.firing_keys(run.incident)),
-    "end_stale": lambda ledger, _: ledger.triggers.end_stale(NOW - HOUR, NOW),
-    "history": lambda ledger, _: ledger.run_requests.history("s-1", "shop", NOW, "recover"),
-    "handed_over": lambda ledger, _: ledger.runs.handed_over(NOW - HOUR),
-    "end_rest": lambda ledger, run: ledger.pauses.end_rest(_ended(run), ["rule"]),
-    "ended_rest": lambda ledger, run: ledger.pauses.ended_rest(run.incident),
-    "open_runs": lambda ledger, _: ledger.runs.open_runs(),
-    "runs_of": lambda ledger, run: ledger.runs.of_incident(run.incident),
-    "steps": lambda ledger, run: ledger.runs.steps(run.id),
+    "trigger_of": lambda ledger, run: ledger.signals.trigger_of(run.incident),
+    "firing_keys": lambda ledger, run: _all(ledger.signals.firing_keys(run.incident)),
+    "end_stale": lambda ledger, _: ledger.signals.end_stale(NOW - HOUR, NOW),
+    "history": lambda ledger, _: ledger.incidents.history("s-1", "shop", NOW, "recover"),
+    "handed_over": lambda ledger, _: ledger.incidents.handed_over(NOW - HOUR),
+    "end_rest": lambda ledger, run: ledger.people.end_rest(_ended(run), ["rule"]),
+    "ended_rest": lambda ledger, run: ledger.people.ended_rest(run.incident),
+    "open_runs": lambda ledger, _: ledger.incidents.open_runs(),
+    "runs_of": lambda ledger, run: ledger.incidents.runs_of(run.incident),
+    "steps": lambda ledger, run: ledger.incidents.steps(run.id),
     "save_step": _step,
-    "move_run": lambda ledger, run: ledger.runs.move_run(run.id, IncidentState.VERIFYING, "walked", NOW),
-    "evidence": lambda ledger, run: ledger.evidence.of_run(run.id),
-    "keep_evidence": lambda ledger, run: ledger.evidence.keep(run.id, "one", "logs", "text", NOW),
-    "diagnoses": lambda ledger, run: ledger.diagnoses.of_incident(run.incident),
-    "keep_diagnosis": lambda ledger, run: ledger.diagnoses.keep(kept(run)),
-    "keep_diagnosis of a hand-over": lambda ledger, run: ledger.diagnoses.keep(kept(run, Occasion.HAND_OVER)),
+    "move_run": lambda ledger, run: ledger.incidents.move_run(run.id, IncidentState.VERIFYING, "walked", NOW),
+    "evidence": lambda ledger, run: ledger.incidents.evidence_of(run.id),
+    "keep_evidence": lambda ledger, run: keep_evidence(ledger, run.id, "one", "logs", "text", NOW),
+    "diagnoses": lambda ledger, run: ledger.incidents.diagnoses_of(run.incident),
+    "keep_diagnosis": lambda ledger, run: ledger.incidents.keep_diagnosis(kept(run)),
+    "keep_diagnosis of a hand-over": lambda ledger, run: ledger.incidents.keep_diagnosis(kept(run, Occasion.HAND_OVER)),
     "due_notices": _told,
     "put_daemon_notice": lambda ledger, _: ledger.outbox.put_daemon_notice("names do not resolve", NOW),
-    "conditions": lambda ledger, _: ledger.pending_matches.conditions(),
+    "conditions": lambda ledger, _: ledger.signals.conditions(),
     "save_conditions": _noted,
-    "ask": lambda ledger, run: ledger.approvals.ask(question(run.incident)),
-    "approvals": lambda ledger, run: ledger.approvals.of_incident(run.incident),
-    "abort": lambda ledger, run: ledger.incidents.abort_of(run.incident),
-    "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
+    "ask": lambda ledger, run: ledger.people.ask(question(run.incident)),
+    "approvals": lambda ledger, run: ledger.people.approvals_of(run.incident),
+    "abort": lambda ledger, run: ledger.people.abort_of(run.incident),
+    "pauses": lambda ledger, _: ledger.people.pauses(NOW),
     "incidents": lambda ledger, _: ledger.incidents.newest(),
     "open incidents": lambda ledger, _: ledger.incidents.newest(limit=1000, open_only=True),
     "incidents of a service": lambda ledger, _: ledger.incidents.newest(service="s-1"),
     "incident": lambda ledger, run: ledger.incidents.get(run.incident),
-    "good_revisions": lambda ledger, _: ledger.revisions.good_revisions("uid-7"),
-    "good_template": lambda ledger, _: ledger.templates.last("deployment", "shop", "web-7"),
-    "seen_replicas": lambda ledger, _: ledger.replicas.seen_replicas("uid-7"),
-    "scaled_to_zero": lambda ledger, _: ledger.replicas.scaled_to_zero("uid-7"),
-    "drills": lambda ledger, _: ledger.drills.memories(),
-    "dead_letters": lambda ledger, _: ledger.dead_letters.summaries(limit=50),
-    "prune": lambda ledger, _: ledger.retention.prune(NOW - timedelta(days=400), NOW),
+    "good_revisions": lambda ledger, _: ledger.good_state.good_revisions("uid-7"),
+    "good_template": lambda ledger, _: ledger.good_state.good_template("deployment", "shop", "web-7"),
+    "seen_replicas": lambda ledger, _: ledger.good_state.seen_replicas("uid-7"),
+    "scaled_to_zero": lambda ledger, _: ledger.good_state.scaled_to_zero("uid-7"),
+    "drills": lambda ledger, _: ledger.good_state.drills(),
+    "dead_letters": lambda ledger, _: ledger.signals.dead_letters(limit=50),
+    "quarantine": lambda ledger, _: ledger.signals.quarantine(NOW),
+    "prune": lambda ledger, _: ledger.upkeep.prune(NOW - timedelta(days=400), NOW),
 }
 
 
 OF_A_CHANGE: Mapping[str, Question] = {
-    "trigger": lambda ledger, run: ledger.triggers.of_incident(run.incident),
-    "what is not silenced": lambda ledger, run: _first(ledger.triggers.firing_keys(run.incident)),
-    "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
-    "history": lambda ledger, _: ledger.run_requests.history("web", "shop", NOW),
+    "trigger": lambda ledger, run: ledger.signals.trigger_of(run.incident),
+    "what is not silenced": lambda ledger, run: _first(ledger.signals.firing_keys(run.incident)),
+    "pauses": lambda ledger, _: ledger.people.pauses(NOW),
+    "history": lambda ledger, _: ledger.incidents.history("web", "shop", NOW),
     "a page for people": lambda ledger, run: ledger.signals.of_incident(run.incident, limit=10),
 }
 

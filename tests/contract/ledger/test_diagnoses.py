@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.diagnoses import LONGEST, MOST_UNKNOWN
+from kintsugi.ledger.incidents.diagnoses import LONGEST, MOST_UNKNOWN
 from kintsugi.model.records import KeptDiagnosis, Occasion
 from kubediagnosis.causes import Diagnosis
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept
@@ -19,17 +19,17 @@ async def test_diagnoses_are_kept_in_order_as_they_were_made_and_a_repeated_writ
         kept(run, Occasion.HAND_OVER, at=NOW + 3 * MINUTE),
     ]
     for each in (*made, made[1], made[2], kept(run, at=NOW + MINUTE)):
-        await ledger.diagnoses.keep(each)
-    assert await ledger.diagnoses.of_incident(run.incident) == tuple(made)
+        await ledger.incidents.keep_diagnosis(each)
+    assert await ledger.incidents.diagnoses_of(run.incident) == tuple(made)
 
 
 async def test_the_diagnoses_of_several_incidents_are_found_at_once(ledger: Ledger) -> None:
     web, api, jobs = [await begin(ledger, service) for service in ("web", "api", "jobs")]
     for run in (web, api, jobs):
-        await ledger.diagnoses.keep(kept(run))
-    found = await ledger.diagnoses.of_incidents([web.incident, jobs.incident])
+        await ledger.incidents.keep_diagnosis(kept(run))
+    found = await ledger.incidents.diagnoses_of(web.incident, jobs.incident)
     assert [each.incident for each in found] == [web.incident, jobs.incident]
-    assert await ledger.diagnoses.of_incidents([]) == ()
+    assert await ledger.incidents.diagnoses_of() == ()
 
 
 async def test_a_diagnosis_is_kept_bounded(ledger: Ledger) -> None:
@@ -41,7 +41,9 @@ async def test_a_diagnosis_is_kept_bounded(ledger: Ledger) -> None:
         summary="x" * 10 * LONGEST,
         unknown=tuple(f"{number}" for number in range(10 * MOST_UNKNOWN)),
     )
-    await ledger.diagnoses.keep(KeptDiagnosis(incident=run.incident, occasion=Occasion.OPENED, diagnosis=long))
-    (found,) = await ledger.diagnoses.of_incident(run.incident)
+    await ledger.incidents.keep_diagnosis(
+        KeptDiagnosis(incident=run.incident, occasion=Occasion.OPENED, diagnosis=long)
+    )
+    (found,) = await ledger.incidents.diagnoses_of(run.incident)
     assert len(found.diagnosis.summary) == LONGEST + 1
     assert len(found.diagnosis.unknown) == MOST_UNKNOWN

@@ -39,10 +39,10 @@ async def fire_again(ledger: Ledger) -> str:
 async def test_a_signal_that_fires_again_is_open_and_due_ten_minutes_later(ledger: Ledger) -> None:
     """P1, A16: Alertmanager took it up with its old `startsAt`, as after minutes without Prometheus."""
     known = await fire_again(ledger)
-    assert await ledger.episodes.reopen(AGAIN + WAIT - timedelta(seconds=1), WAIT) == 0
+    assert await ledger.signals.reopen(AGAIN + WAIT - timedelta(seconds=1), WAIT) == 0
     assert await ledger.signals.firing() == ()
     late = AGAIN + WAIT
-    assert await ledger.episodes.reopen(late, WAIT) == 1
+    assert await ledger.signals.reopen(late, WAIT) == 1
     (due,) = await ledger.signals.due(late)
     assert due.id != known
     assert (due.key, due.began, due.received) == ("a", AGAIN, late)
@@ -50,7 +50,7 @@ async def test_a_signal_that_fires_again_is_open_and_due_ten_minutes_later(ledge
     first = {told.id: given for told, given in await newest_signals(ledger)}[known]
     assert first is not None
     assert first.kind is VerdictKind.NO_RULE, "the first verdict stands"
-    assert await ledger.episodes.reopen(late + WAIT, WAIT) == 0
+    assert await ledger.signals.reopen(late + WAIT, WAIT) == 0
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_what_is_heard_of_it_before_decides_whether_it_is_open(
     """A3, A16, A17, A21: the end of a late duplicate follows, and says nothing new; nothing opens it twice."""
     await fire_again(ledger)
     assert (await ledger.signals.accept([given], AGAIN + MINUTE)).new == opened
-    assert await ledger.episodes.reopen(LATE, WAIT) == 0
+    assert await ledger.signals.reopen(LATE, WAIT) == 0
     assert len(await ledger.signals.firing()) == await ledger.signals.pending() == opened
 
 
@@ -76,7 +76,7 @@ async def test_a_signal_that_is_open_again_is_repeated_and_resolved_like_any_oth
     """A2, A16: by the `startsAt` that it never changed."""
     await fire_again(ledger)
     late = AGAIN + WAIT
-    await ledger.episodes.reopen(late, WAIT)
+    await ledger.signals.reopen(late, WAIT)
     (opened,) = await ledger.signals.firing()
     repeated = await ledger.signals.accept([firing(late + MINUTE)], late + MINUTE)
     assert (repeated.repeated, repeated.ids) == (1, (opened.id,))
@@ -91,7 +91,7 @@ async def test_a_signal_that_fires_again_is_remembered_across_a_restart(made: st
         await fire_again(ledger)
     async with Ledger.open(made, holder="kintsugi-0") as ledger:
         await ledger.lead(LATE)
-        assert await ledger.episodes.reopen(LATE, WAIT) == 1
+        assert await ledger.signals.reopen(LATE, WAIT) == 1
 
 
 async def test_a_watched_condition_is_never_provisional(ledger: Ledger) -> None:
@@ -99,7 +99,7 @@ async def test_a_watched_condition_is_never_provisional(ledger: Ledger) -> None:
     source = SignalSource.WATCH
     await ledger.signals.accept([signal("w", source=source), signal("w", ended=ENDED, source=source)], NOW)
     await ledger.signals.accept([signal("w", source=source)], AGAIN)
-    assert await ledger.episodes.reopen(LATE, WAIT) == 0
+    assert await ledger.signals.reopen(LATE, WAIT) == 0
 
 
 async def test_a_storm_that_fires_again_is_opened_a_bounded_number_at_a_time(ledger: Ledger) -> None:
@@ -109,5 +109,5 @@ async def test_a_storm_that_fires_again_is_opened_a_bounded_number_at_a_time(led
         await ledger.signals.accept([resolved(ENDED, key)], ENDED)
         await accepted(ledger, key, received=AGAIN + number * MINUTE)
     late = AGAIN + WAIT + 5 * MINUTE
-    assert [await ledger.episodes.reopen(late, WAIT, limit=4) for _ in range(3)] == [4, 2, 0]
+    assert [await ledger.signals.reopen(late, WAIT, limit=4) for _ in range(3)] == [4, 2, 0]
     assert {each.key for each in await ledger.signals.firing()} == set(keys[:6])

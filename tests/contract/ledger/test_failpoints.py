@@ -23,6 +23,7 @@ from tests.contract.ledger.build import (
     verdict,
     write,
 )
+from tests.harness.ledgers import keep_evidence
 
 Change = Callable[[Ledger, RunRecord], Awaitable[object]]
 
@@ -30,24 +31,24 @@ CHANGES: dict[str, Change] = {
     "accept": lambda ledger, _: ledger.signals.accept([signal()], NOW),
     "settle": lambda ledger, _: ledger.signals.settle({"sig-x": verdict(VerdictKind.NO_RULE)}, NOW),
     "keep-dead-letters": lambda ledger, _: ledger.signals.keep_dead_letters([dead_letter("dead-1")]),
-    "save-conditions": lambda ledger, _: ledger.pending_matches.save_conditions((), [("rule", "uid")]),
+    "save-conditions": lambda ledger, _: ledger.signals.save_conditions((), [("rule", "uid")]),
     "request-run": lambda ledger, _: request(ledger, service="other"),
     "save-step delete/pods#0 intent": lambda ledger, run: write(ledger, step(run)),
-    "move-run recovered": lambda ledger, run: ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW),
-    "keep-evidence a": lambda ledger, run: ledger.evidence.keep(run.id, "a", "logs", "text", NOW),
-    "keep-diagnosis opened": lambda ledger, run: ledger.diagnoses.keep(kept(run)),
-    "pause": lambda ledger, _: ledger.pauses.pause(
+    "move-run recovered": lambda ledger, run: ledger.incidents.move_run(run.id, IncidentState.RECOVERED, "well", NOW),
+    "keep-evidence a": lambda ledger, run: keep_evidence(ledger, run.id, "a", "logs", "text", NOW),
+    "keep-diagnosis opened": lambda ledger, run: ledger.incidents.keep_diagnosis(kept(run)),
+    "pause": lambda ledger, _: ledger.people.pause(
         Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ann", why="deploy", since=NOW)
     ),
-    "ask a": lambda ledger, run: ledger.approvals.ask(question(run.incident, path="a")),
-    "note-good": lambda ledger, _: ledger.revisions.note_good([good_revision()]),
-    "forget-good": lambda ledger, _: ledger.revisions.forget_good("uid", "abc"),
-    "keep-template": lambda ledger, _: ledger.templates.keep(good_template()),
-    "keep-catalog": lambda ledger, _: ledger.catalogs.keep_catalog("digest", {"web.yaml": "service: web"}),
+    "ask a": lambda ledger, run: ledger.people.ask(question(run.incident, path="a")),
+    "note-good": lambda ledger, _: ledger.good_state.note_good([good_revision()]),
+    "forget-good": lambda ledger, _: ledger.good_state.forget_good("uid", "abc"),
+    "keep-template": lambda ledger, _: ledger.good_state.keep_template(good_template()),
+    "keep-catalog": lambda ledger, _: ledger.catalogs.keep("digest", {"web.yaml": "service: web"}),
     "notice-sent": lambda ledger, _: ledger.outbox.notice_sent("ntc-x"),
-    "take-locks a": lambda ledger, run: ledger.admissions.take_locks(run.id, "a", ["service other"], NOW),
-    "release-locks a": lambda ledger, run: ledger.admissions.release_locks(run.id, "a"),
-    "prune": lambda ledger, _: ledger.retention.prune(NOW, NOW),
+    "take-locks a": lambda ledger, run: ledger.incidents.take_locks(run.id, "a", ["service other"], NOW),
+    "release-locks a": lambda ledger, run: ledger.incidents.release_locks(run.id, "a"),
+    "prune": lambda ledger, _: ledger.upkeep.prune(NOW, NOW),
     "lead": lambda ledger, _: ledger.lead(NOW),
 }
 
@@ -69,7 +70,7 @@ async def test_looking_passes_no_boundary(url: str) -> None:
     async with Ledger.open(url, holder="kintsugi-0", failpoints=crossings) as ledger:
         await ledger.ping()
         await ledger.signals.due(NOW)
-        await ledger.runs.open_runs()
+        await ledger.incidents.open_runs()
         await ledger.signals.accept([], NOW)
     assert crossings.passed == []
 
@@ -108,11 +109,11 @@ async def test_a_notice_is_written_with_its_cause_or_not_at_all(url: str) -> Non
     async with leading(url, failpoints=CrashBefore("move-run needs-operator")) as ledger:
         run = await begin(ledger)
         with pytest.raises(Crash):
-            await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
+            await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
         assert await ledger.outbox.due_notices(NOW) == ()
-        assert (await ledger.runs.get(run.id)).state is IncidentState.RUNNING
+        assert (await ledger.incidents.run(run.id)).state is IncidentState.RUNNING
     async with leading(url) as ledger:
-        await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
+        await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
         (notice,) = await ledger.outbox.due_notices(NOW)
         assert (notice.incident, notice.kind, notice.text) == (run.incident, IncidentState.NEEDS_OPERATOR, "help")
 

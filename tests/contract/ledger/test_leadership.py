@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from kintsugi.errors import LedgerError, LedgerHeld, LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.process_lock import is_mount_point
-from kintsugi.ledger.tables import leadership
+from kintsugi.ledger.store.process_lock import is_mount_point
+from kintsugi.ledger.store.tables import leadership
 from kintsugi.model.records import IncidentState, PauseScope, VerdictKind
 from tests.contract.ledger.build import (
     NOW,
@@ -49,7 +49,7 @@ TRANSITIONS: dict[str, Change] = {
     "move-incident": lambda ledger, run: ledger.incidents.move_incident(
         run.incident, IncidentState.RECOVERED, "well", NOW
     ),
-    "start-held": lambda ledger, run: ledger.run_requests.start_held(run.incident, run_request(None), start, NOW),
+    "start-held": lambda ledger, run: ledger.incidents.start_held(run.incident, run_request(None), start, NOW),
     **{
         name: change
         for name, change in CHANGES.items()
@@ -67,10 +67,10 @@ async def test_a_stale_leader_writes_nothing(ledger: Ledger, name: str) -> None:
         await TRANSITIONS[name](ledger, run)
     assert isinstance(refusal.value, StaleEpoch)
     assert "led under epoch 7" in str(refusal.value)
-    assert await ledger.runs.open_runs() == (run,)
-    assert await ledger.runs.steps(run.id) == ()
-    assert await ledger.evidence.of_run(run.id) == ()
-    assert await ledger.diagnoses.of_incident(run.incident) == ()
+    assert await ledger.incidents.open_runs() == (run,)
+    assert await ledger.incidents.steps(run.id) == ()
+    assert await ledger.incidents.evidence_of(run.id) == ()
+    assert await ledger.incidents.diagnoses_of(run.incident) == ()
 
 
 @pytest.mark.parametrize("name", TRANSITIONS)
@@ -229,7 +229,7 @@ async def test_a_replica_that_takes_over_without_the_last_commits_is_noticed_and
                     await write(ledger, step(run))
                     watched.cancel()
                     await asyncio.gather(watched, return_exceptions=True)
-                (frozen,) = await ledger.pauses.in_force(datetime.now(UTC)) if lags else (None,)
+                (frozen,) = await ledger.people.pauses(datetime.now(UTC)) if lags else (None,)
                 assert frozen is None or (frozen.freeze and frozen.scope is PauseScope.GLOBAL)
             finally:
                 await ledger._store.engines.dispose()
@@ -254,7 +254,7 @@ async def test_a_reader_reads_beside_the_daemon_and_writes_nothing(ledger: Ledge
     """The CLI looks while the daemon works."""
     run = await begin(ledger)
     async with Ledger.read(made) as reader:
-        assert await reader.runs.open_runs() == (run,)
+        assert await reader.incidents.open_runs() == (run,)
         with pytest.raises(LedgerError):
             await reader.signals.accept([signal()], NOW)
         with pytest.raises(LedgerError):

@@ -40,12 +40,12 @@ async def by_hand(
 async def test_the_person_and_the_reason_are_kept_with_the_run_as_the_approval_of_its_plan(ledger: Ledger) -> None:
     """E28: mode approve asks nobody again, in any life of the daemon."""
     run = started(await by_hand(ledger))
-    approvals, (note,) = await ledger.approvals.of_incident(run.incident), await ledger.runs.steps(run.id)
+    approvals, (note,) = await ledger.people.approvals_of(run.incident), await ledger.incidents.steps(run.id)
     assert [(each.who, each.plan, each.answered, each.path) for each in approvals] == [("ana", "digest-7", NOW, "")]
     assert note.name == "started by ana, overruling cooldown: the pods are old"
     assert note.result == {"who": "ana", "why": "the pods are old", "overrides": ["cooldown"], "plan": "digest-7"}
     assert (note.changes, note.path) == (False, "@started")
-    assert await ledger.run_requests.overrides(run.id) == {Override.COOLDOWN}
+    assert await ledger.incidents.overrides(run.id) == {Override.COOLDOWN}
 
 
 async def test_a_start_by_hand_that_is_sent_twice_starts_one_run(ledger: Ledger) -> None:
@@ -64,9 +64,9 @@ async def test_a_wish_without_a_key_is_always_a_new_one_and_never_doubles_a_run(
     run = started(await by_hand(ledger, replace(START, key="")))
     second = await by_hand(ledger, replace(START, key=""), refuse_to_decide)
     assert (second.verdict.kind, second.verdict.incident) == (VerdictKind.ATTACHED, run.incident)
-    assert await ledger.run_requests.manual_start("web", "") is None
+    assert await ledger.incidents.manual_start("web", "") is None
     recovery = await begin(ledger, "api")
-    assert await ledger.run_requests.overrides(recovery.id) == frozenset()
+    assert await ledger.incidents.overrides(recovery.id) == frozenset()
     joined = await by_hand(ledger, decide=refuse_to_decide, service="api")
     assert (joined.verdict.kind, joined.verdict.incident) == (VerdictKind.ATTACHED, recovery.incident)
 
@@ -74,9 +74,9 @@ async def test_a_wish_without_a_key_is_always_a_new_one_and_never_doubles_a_run(
 async def test_a_refused_start_by_hand_may_be_asked_for_again(ledger: Ledger) -> None:
     refused = await by_hand(ledger, decide=lambda _: verdict(VerdictKind.REFUSED))
     assert (refused.run, await ledger.incidents.newest()) == (None, ())
-    assert await ledger.run_requests.manual_start("web", "wish-1") is None
+    assert await ledger.incidents.manual_start("web", "wish-1") is None
     run = started(await by_hand(ledger))
-    known = await ledger.run_requests.manual_start("web", "wish-1")
+    known = await ledger.incidents.manual_start("web", "wish-1")
     assert known is not None
     assert started(known) == run
 
@@ -84,7 +84,7 @@ async def test_a_refused_start_by_hand_may_be_asked_for_again(ledger: Ledger) ->
 async def test_a_reason_is_kept_without_secrets(ledger: Ledger) -> None:
     said = replace(START, why="the password is password=hunter2hunter2", question="Renew: password=hunter2hunter2")
     run = started(await by_hand(ledger, said))
-    kept = repr((await ledger.runs.steps(run.id), await ledger.approvals.of_incident(run.incident), run))
+    kept = repr((await ledger.incidents.steps(run.id), await ledger.people.approvals_of(run.incident), run))
     assert "hunter2hunter2" not in kept
 
 
@@ -92,6 +92,6 @@ async def test_the_step_that_was_begun_last_is_told_of_each_run(ledger: Ledger) 
     """Bookkeeping is no step."""
     first, second = await begin(ledger), started(await by_hand(ledger, service="api"))
     await write(ledger, step(first, "look"), step(first, "restart#0"))
-    found = await ledger.runs.current_steps([first.id, second.id])
+    found = await ledger.incidents.current_steps([first.id, second.id])
     assert {run: told.path for run, told in found.items()} == {first.id: "restart#0"}
-    assert await ledger.runs.current_steps([]) == {}
+    assert await ledger.incidents.current_steps([]) == {}

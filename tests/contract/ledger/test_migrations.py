@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger import Ledger, schema
-from kintsugi.ledger.tables import metadata
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.store import schema
+from kintsugi.ledger.store.tables import metadata
 from tests.contract.ledger.build import begin, leading, not_opened
 from tests.harness.ledger_rows import beside
 from tests.harness.postgres import Postgres
@@ -77,7 +78,7 @@ async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> Non
     async with leading(url) as ledger:
         run = await begin(ledger)
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        assert await ledger.runs.open_runs() == (run,)
+        assert await ledger.incidents.open_runs() == (run,)
 
 
 @pytest.mark.parametrize("schema", ["3", "v9999"], ids=["earlier", "later"])

@@ -171,7 +171,7 @@ async def test_postgres_restarted_between_two_calls_is_not_noticed(ledger: Ledge
     postgres_server.stop()
     postgres_server.start()
     await write(ledger, step(run))
-    assert len(await ledger.runs.steps(run.id)) == 1
+    assert len(await ledger.incidents.steps(run.id)) == 1
 
 
 @on_postgres

@@ -33,7 +33,7 @@ LATER = NOW + LIMIT
 async def test_a_notice_waits_until_it_is_sent(ledger: Ledger) -> None:
     """The outbox: retried with growing pauses, never lost."""
     run = await begin(ledger)
-    await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
+    await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
     (notice,) = await ledger.outbox.due_notices(NOW)
     for _ in range(2):  # the same failure told twice counts once
         await ledger.outbox.notice_failed(notice.id, NOW + MINUTE)
@@ -62,7 +62,7 @@ async def test_a_notice_of_the_daemon_itself_is_left_once_an_hour_for_the_same_w
 async def test_people_are_told_of_the_states_that_concern_them(ledger: Ledger, state: IncidentState) -> None:
     """Needs operator, awaiting approval, rolled back, recovered, ineffective, failed; nothing else."""
     run = await begin(ledger)
-    await ledger.runs.move_run(run.id, state, "so it is", NOW)
+    await ledger.incidents.move_run(run.id, state, "so it is", NOW)
     told = state in {
         IncidentState.NEEDS_OPERATOR,
         IncidentState.AWAITING_APPROVAL,
@@ -107,7 +107,7 @@ async def test_a_question_that_is_asked_anew_is_told_with_it(ledger: Ledger) -> 
     """E28: the state does not move, and yet a person hears of it; asked twice after a lost answer, once (D2)."""
     incident = await opened(ledger, ask_first)
     for _ in range(2):
-        await ledger.approvals.ask(question(incident.id, path="", asked=LATER), notice="approval is requested again")
+        await ledger.people.ask(question(incident.id, path="", asked=LATER), notice="approval is requested again")
     assert await said(ledger) == [
         (IncidentState.AWAITING_APPROVAL, "it is awaiting-approval"),
         (IncidentState.AWAITING_APPROVAL, "approval is requested again"),
@@ -118,7 +118,7 @@ async def test_a_claim_that_goes_on_past_a_holds_limit_tells_a_person(ledger: Le
     incident = await opened(ledger)
     (due,) = await ledger.signals.due(LATER)
     released = replace(run_request(due), hold_limit=LIMIT)
-    requested = await ledger.run_requests.request_run(released, start, LATER)
+    requested = await ledger.incidents.request_run(released, start, LATER)
     assert incident_of(requested).id == incident.id
     ((kind, text),) = await said(ledger)
     assert kind is IncidentState.HELD
@@ -132,7 +132,7 @@ async def test_a_claim_that_goes_on_past_a_holds_limit_tells_a_person(ledger: Le
 async def test_a_hold_whose_cause_has_ended_is_told_to_nobody(ledger: Ledger) -> None:
     await opened(ledger)
     (due,) = await ledger.signals.due(NOW + MINUTE)
-    await ledger.run_requests.request_run(replace(run_request(due), hold_limit=LIMIT), start, NOW + MINUTE)
+    await ledger.incidents.request_run(replace(run_request(due), hold_limit=LIMIT), start, NOW + MINUTE)
     assert await said(ledger) == []
 
 

@@ -60,7 +60,7 @@ async def told(ledger: Ledger) -> list[Notice]:
 
 async def recoveries(ledger: Ledger, runbook: str = "web-service-recovery") -> tuple[datetime, ...]:
     """Return when the web service was recovered by a runbook."""
-    return (await ledger.run_requests.history("web", "shop", NOW, runbook)).recoveries
+    return (await ledger.incidents.history("web", "shop", NOW, runbook)).recoveries
 
 
 async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Ledger) -> None:
@@ -100,7 +100,7 @@ async def test_a_person_is_told_once_with_the_history_and_nothing_is_started(led
         f"  {over - MINUTE:%Y-%m-%d %H:%M:%S} {run}: kubectl delete pod web-{hours} -n shop: recovered at {over:%H:%M:%S}"
         for run, hours, over in zip(runs, (3, 2, 1), ENDS, strict=True)
     ]
-    assert await ledger.runs.open_runs() == ()
+    assert await ledger.incidents.open_runs() == ()
 
 
 async def test_a_trouble_that_returns_is_judged_again_when_the_rest_is_over(ledger: Ledger) -> None:
@@ -141,7 +141,7 @@ async def test_the_last_runs_that_say_something_are_told_however_many_came_to_no
     await end(ledger, await begin(ledger, now=NOW - 99 * HOUR), IncidentState.FAILED, NOW - 98 * HOUR)
     for hours in range(40, 28, -1):
         await end(ledger, await begin(ledger, now=NOW - hours * HOUR), state, NOW - (hours - 1) * HOUR)
-    recent = (await ledger.run_requests.history("web", "shop", NOW)).recent
+    recent = (await ledger.incidents.history("web", "shop", NOW)).recent
     assert [each.state for each in recent].count(IncidentState.FAILED) == 1
     assert recent[-1].state is state
 

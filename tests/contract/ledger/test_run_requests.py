@@ -40,7 +40,7 @@ async def test_a_request_that_starts_writes_incident_run_locks_and_verdict_toget
     requested = await request(ledger, await accepted(ledger))
     run = started(requested)
     assert incident_of(requested).state is IncidentState.RUNNING
-    assert await ledger.runs.open_runs() == (run,)
+    assert await ledger.incidents.open_runs() == (run,)
     assert await ledger.incidents.get(run.incident) == requested.incident
     assert (run.epoch, run.parameters) == (ledger.epoch, {"replicas": 3})
     assert [given for _, given in await ledger.signals.of_incident(run.incident)] == [requested.verdict]
@@ -52,7 +52,7 @@ async def test_requests_for_one_service_at_once_start_one_run(ledger: Ledger) ->
     told = [await accepted(ledger) for _ in range(8)]
     found = await asyncio.gather(*(request(ledger, each) for each in told))
     assert sorted(each.verdict.kind for each in found) == [VerdictKind.ATTACHED] * 7 + [VerdictKind.STARTED]
-    assert len(await ledger.runs.open_runs()) == len({each.run.id for each in found if each.run is not None}) == 1
+    assert len(await ledger.incidents.open_runs()) == len({each.run.id for each in found if each.run is not None}) == 1
     assert len(await ledger.signals.of_incident(found[0].verdict.incident)) == 8
 
 
@@ -90,7 +90,13 @@ async def test_the_slots_of_each_namespace_and_of_the_cluster_hold_for_many_requ
     there = {f"2 services of {each} are being recovered; the limit there is 2" for each in ("shop", "bank")}
     assert await refused("shop", "bank") == there
     assert await refused("post") == {"5 services are being recovered; the limit is 5"}
-    assert sorted(run.namespace for run in await ledger.runs.open_runs()) == ["bank", "bank", "post", "shop", "shop"]
+    assert sorted(run.namespace for run in await ledger.incidents.open_runs()) == [
+        "bank",
+        "bank",
+        "post",
+        "shop",
+        "shop",
+    ]
     assert await ledger.signals.pending() == 0
 
 
@@ -114,7 +120,7 @@ async def test_a_request_for_a_signal_that_was_never_accepted_or_by_a_decision_t
     with pytest.raises(LedgerError, match="could not answer"):
         await request(ledger, await accepted(ledger), broken)
     assert await ledger.signals.pending() == 1
-    assert (await ledger.incidents.newest(), await ledger.runs.open_runs()) == ((), ())
+    assert (await ledger.incidents.newest(), await ledger.incidents.open_runs()) == ((), ())
 
 
 async def test_a_signal_that_has_ended_starts_nothing(ledger: Ledger) -> None:
@@ -124,7 +130,7 @@ async def test_a_signal_that_has_ended_starts_nothing(ledger: Ledger) -> None:
     await ledger.signals.accept([signal("a", ended=NOW + MINUTE)], NOW)
     requested = await request(ledger, told, refuse_to_decide, NOW + MINUTE)
     assert (requested.verdict.kind, requested.verdict.reason) == (VerdictKind.OBSERVED, Reason.RESOLVED)
-    assert await ledger.runs.open_runs() == ()
+    assert await ledger.incidents.open_runs() == ()
 
 
 async def test_a_refusal_settles_the_signal_and_opens_nothing(ledger: Ledger) -> None:
@@ -170,7 +176,7 @@ async def test_a_request_is_told_since_when_its_service_is_held_and_how_the_runs
         "database": (IncidentState.FAILED, NOW),
         "cache": (IncidentState.RECOVERED, NOW + 2 * MINUTE),
     }
-    asked = await ledger.run_requests.history("web", "shop", NOW + HOUR, upstreams=["database"])
+    asked = await ledger.incidents.history("web", "shop", NOW + HOUR, upstreams=["database"])
     assert (asked.held_since, set(asked.upstreams)) == (NOW + HOUR, {"database"})
 
 
@@ -180,7 +186,7 @@ async def test_a_run_that_awaits_approval_starts_when_it_is_approved(ledger: Led
     asked = verdict(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL)
     waiting = incident_of(await request(ledger, told, lambda _: asked))
     assert [notice.kind for notice in await ledger.outbox.due_notices(NOW)] == [IncidentState.AWAITING_APPROVAL]
-    run = started(await ledger.run_requests.start_held(waiting.id, run_request(told), start, NOW + MINUTE))
+    run = started(await ledger.incidents.start_held(waiting.id, run_request(told), start, NOW + MINUTE))
     assert await judged(ledger, run.incident) is VerdictKind.STARTED
 
 
@@ -189,11 +195,11 @@ async def test_a_held_incident_is_started_once(ledger: Ledger) -> None:
     told = await accepted(ledger)
     held = incident_of(await request(ledger, told, hold))
     found = await asyncio.gather(
-        ledger.run_requests.start_held(held.id, run_request(told), start, NOW + MINUTE),
+        ledger.incidents.start_held(held.id, run_request(told), start, NOW + MINUTE),
         request(ledger, told, now=NOW + MINUTE),
-        ledger.run_requests.start_held(held.id, run_request(told), start, NOW + MINUTE),
+        ledger.incidents.start_held(held.id, run_request(told), start, NOW + MINUTE),
     )
-    assert len(await ledger.runs.open_runs()) == len({each.run.id for each in found if each.run is not None}) == 1
+    assert len(await ledger.incidents.open_runs()) == len({each.run.id for each in found if each.run is not None}) == 1
 
 
 async def test_a_lock_held_by_another_run_keeps_a_run_from_starting(ledger: Ledger) -> None:
@@ -251,14 +257,14 @@ async def test_a_step_of_a_run_about_all_services_starts_one_run_however_often_i
     web, api = started(await child(ledger, parent)), started(await child(ledger, parent, step="api", service="api"))
     assert (web.parent, web.parent_step) == (parent.id, "data/web")
     assert (await child(ledger, parent, refuse_to_decide)).run == web
-    open_ones = await ledger.runs.open_children_of(parent.id)
-    assert await ledger.runs.children_of(parent.id) == open_ones
+    open_ones = await ledger.incidents.open_children_of(parent.id)
+    assert await ledger.incidents.children_of(parent.id) == open_ones
     assert {each.id for each in open_ones} == {web.id, api.id}
     over = await end(ledger, web, IncidentState.RECOVERED)
     assert (await child(ledger, parent, refuse_to_decide)).run == over
-    assert {each.id: each for each in await ledger.runs.children_of(parent.id)} == {web.id: over, api.id: api}
-    assert await ledger.runs.open_children_of(parent.id) == (api,)
-    assert await ledger.runs.children_of(web.id) == ()
+    assert {each.id: each for each in await ledger.incidents.children_of(parent.id)} == {web.id: over, api.id: api}
+    assert await ledger.incidents.open_children_of(parent.id) == (api,)
+    assert await ledger.incidents.children_of(web.id) == ()
 
 
 async def test_a_child_takes_over_the_incident_of_its_service_that_is_held(ledger: Ledger) -> None:
@@ -275,11 +281,11 @@ async def test_a_child_joins_the_run_that_its_service_has_under_way(ledger: Ledg
     parent, own = await begin(ledger, STACK, namespace=""), await begin(ledger)
     joined = await child(ledger, parent, refuse_to_decide)
     assert (joined.verdict.kind, joined.run) == (VerdictKind.ATTACHED, own)
-    assert await ledger.runs.children_of(parent.id) == ()
+    assert await ledger.incidents.children_of(parent.id) == ()
 
 
 async def test_a_run_about_all_services_has_nothing_to_take_back(ledger: Ledger) -> None:
     parent = await begin(ledger, STACK, namespace="")
     await end(ledger, parent, IncidentState.RECOVERED)
     with pytest.raises(WrongState, match="roll back the runs that it started"):
-        await ledger.runs.reopen_run(parent.id, "asked for", NOW, who="ana")
+        await ledger.incidents.reopen_run(parent.id, "asked for", NOW, who="ana")

@@ -10,6 +10,7 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, RunUpdate, StepRecord, StepState, UndoRecord
 from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, hold, incident_of, request, step, write
+from tests.harness.ledgers import keep_evidence
 
 
 async def test_a_step_is_read_back_as_it_was_written(ledger: Ledger) -> None:
@@ -26,7 +27,7 @@ async def test_a_step_is_read_back_as_it_was_written(ledger: Ledger) -> None:
         deadline=NOW + MINUTE,
     )
     await write(ledger, intent)
-    assert await ledger.runs.steps(run.id) == (intent,)
+    assert await ledger.incidents.steps(run.id) == (intent,)
 
 
 async def test_steps_are_given_in_the_order_they_were_first_written(ledger: Ledger) -> None:
@@ -35,7 +36,7 @@ async def test_steps_are_given_in_the_order_they_were_first_written(ledger: Ledg
     for path in ("z", "a", "m"):
         await write(ledger, step(run, path))
     await write(ledger, step(run, "z", StepState.DONE), expect=StepState.INTENT)
-    assert [each.path for each in await ledger.runs.steps(run.id)] == ["z", "a", "m"]
+    assert [each.path for each in await ledger.incidents.steps(run.id)] == ["z", "a", "m"]
 
 
 async def test_a_step_moves_only_from_the_state_that_was_expected(ledger: Ledger) -> None:
@@ -48,7 +49,7 @@ async def test_a_step_moves_only_from_the_state_that_was_expected(ledger: Ledger
         await write(ledger, step(run, state=StepState.DONE))
     with pytest.raises(WrongState, match="is not written"):
         await write(ledger, step(run, "new"), expect=StepState.PLANNED)
-    assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.INTENT]
+    assert [each.state for each in await ledger.incidents.steps(run.id)] == [StepState.INTENT]
 
 
 async def test_concurrent_updates_of_one_step_have_one_winner(ledger: Ledger) -> None:
@@ -66,9 +67,9 @@ async def test_a_run_has_changed_something_from_its_first_intent_to_change(ledge
     run = await begin(ledger)
     await write(ledger, replace(step(run, "look"), changes=False))
     await write(ledger, step(run, "plan", StepState.PLANNED))
-    assert not (await ledger.runs.get(run.id)).changed
+    assert not (await ledger.incidents.run(run.id)).changed
     await write(ledger, step(run, "plan"), expect=StepState.PLANNED)
-    assert (await ledger.runs.get(run.id)).changed
+    assert (await ledger.incidents.run(run.id)).changed
 
 
 async def test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_the_run(ledger: Ledger) -> None:
@@ -94,7 +95,7 @@ async def test_a_run_that_is_over_takes_results_but_no_new_intents(ledger: Ledge
     """P8: what was under way when a run was cancelled is still written down."""
     run = await begin(ledger)
     await write(ledger, step(run, "under-way"))
-    await ledger.runs.move_run(run.id, IncidentState.CANCELLED, "resolved", NOW)
+    await ledger.incidents.move_run(run.id, IncidentState.CANCELLED, "resolved", NOW)
     with pytest.raises(WrongState, match="is over"):
         await write(ledger, step(run, "next"))
     await write(ledger, step(run, "under-way", StepState.DONE), expect=StepState.INTENT)
@@ -104,11 +105,11 @@ async def test_a_run_that_is_over_takes_results_but_no_new_intents(ledger: Ledge
 async def test_a_final_state_finishes_the_run_and_frees_its_service(ledger: Ledger, state: IncidentState) -> None:
     """P7: locks are freed with the very transaction that ends the run."""
     run = await begin(ledger)
-    over = await ledger.runs.move_run(run.id, state, "that is all", NOW + MINUTE)
+    over = await ledger.incidents.move_run(run.id, state, "that is all", NOW + MINUTE)
     incident = await ledger.incidents.get(run.incident)
     assert (over.state, over.finished) == (state, NOW + MINUTE)
     assert (incident.state, incident.reason, incident.closed) == (state, "that is all", NOW + MINUTE)
-    assert await ledger.runs.open_runs() == ()
+    assert await ledger.incidents.open_runs() == ()
     again = await begin(ledger)
     assert again.incident != run.incident
 
@@ -116,35 +117,35 @@ async def test_a_final_state_finishes_the_run_and_frees_its_service(ledger: Ledg
 async def test_a_service_is_handed_over_until_a_later_run_on_it_says_something_else(ledger: Ledger) -> None:
     """A run that was cancelled says nothing of the service."""
     run = await begin(ledger)
-    over = await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "look", NOW + MINUTE)
-    assert await ledger.runs.handed_over(NOW) == {over.service: over}
-    assert await ledger.runs.handed_over(NOW + MINUTE) == {}
+    over = await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "look", NOW + MINUTE)
+    assert await ledger.incidents.handed_over(NOW) == {over.service: over}
+    assert await ledger.incidents.handed_over(NOW + MINUTE) == {}
     for state, left in ((IncidentState.CANCELLED, {over.service: over}), (IncidentState.RECOVERED, {})):
         later = await begin(ledger)
-        await ledger.runs.move_run(later.id, state, "that is all", NOW + 2 * MINUTE)
-        assert await ledger.runs.handed_over(NOW) == left
+        await ledger.incidents.move_run(later.id, state, "that is all", NOW + 2 * MINUTE)
+        assert await ledger.incidents.handed_over(NOW) == left
 
 
 async def test_a_run_moves_with_its_incident_and_keeps_what_is_not_named(ledger: Ledger) -> None:
     """Deadlines move for holds and approvals only."""
     run = await begin(ledger)
-    move, updates = ledger.runs.move_write, RunUpdate(steps_finished_at=NOW + MINUTE)
+    move, updates = ledger.incidents.move_write, RunUpdate(steps_finished_at=NOW + MINUTE)
     (ended,) = await ledger.commit(move(run.id, IncidentState.VERIFYING, "watching", NOW, updates=updates))
     assert (ended.steps_finished_at, ended.deadline) == (NOW + MINUTE, run.deadline)
     deadline = run.deadline + MINUTE
     (later,) = await ledger.commit(move(run.id, IncidentState.VERIFYING, "watching", NOW, deadline=deadline))
     assert (later.steps_finished_at, later.deadline) == (NOW + MINUTE, run.deadline + MINUTE)
     assert (await ledger.incidents.get(run.incident)).state is IncidentState.VERIFYING
-    assert await ledger.runs.get(run.id) == later
+    assert await ledger.incidents.run(run.id) == later
 
 
 async def test_a_run_that_is_over_stays_as_it_ended(ledger: Ledger) -> None:
     """Moved to the same end again it is given back; to another it is refused."""
     run = await begin(ledger)
-    over = await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
-    assert await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW + MINUTE) == over
+    over = await ledger.incidents.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
+    assert await ledger.incidents.move_run(run.id, IncidentState.RECOVERED, "well", NOW + MINUTE) == over
     with pytest.raises(WrongState, match="is over"):
-        await ledger.runs.move_run(run.id, IncidentState.RUNNING, "again", NOW + MINUTE)
+        await ledger.incidents.move_run(run.id, IncidentState.RUNNING, "again", NOW + MINUTE)
     assert len(await ledger.outbox.due_notices(NOW + MINUTE)) == 1
 
 
@@ -167,11 +168,11 @@ async def test_an_incident_with_a_run_is_moved_by_its_run_only(ledger: Ledger) -
 async def test_a_row_that_is_not_there_is_not_found(ledger: Ledger) -> None:
     """The HTTP face turns it into 404."""
     with pytest.raises(NotRecorded, match="there is no run run-x"):
-        await ledger.runs.get("run-x")
+        await ledger.incidents.run("run-x")
     with pytest.raises(NotRecorded, match="there is no incident inc-x"):
         await ledger.incidents.get("inc-x")
     with pytest.raises(NotRecorded):
-        await ledger.runs.move_run("run-x", IncidentState.RECOVERED, "well", NOW)
+        await ledger.incidents.move_run("run-x", IncidentState.RECOVERED, "well", NOW)
 
 
 async def test_evidence_is_kept_in_order_once_and_bounded(ledger: Ledger) -> None:
@@ -179,9 +180,9 @@ async def test_evidence_is_kept_in_order_once_and_bounded(ledger: Ledger) -> Non
     run = await begin(ledger)
     long = "first line\n" + "x" * 300_000 + "\nlast line"
     for _ in range(2):
-        await ledger.evidence.keep(run.id, "delete#0", "logs", long, NOW)
-    await ledger.evidence.keep(run.id, "delete#0", "describe", "Name: web-0", NOW)
-    logs, describe = await ledger.evidence.of_run(run.id)
+        await keep_evidence(ledger, run.id, "delete#0", "logs", long, NOW)
+    await keep_evidence(ledger, run.id, "delete#0", "describe", "Name: web-0", NOW)
+    logs, describe = await ledger.incidents.evidence_of(run.id)
     assert logs.text.startswith("first line")
     assert logs.text.endswith("last line")
     assert "characters left out" in logs.text
@@ -192,10 +193,10 @@ async def test_evidence_is_kept_in_order_once_and_bounded(ledger: Ledger) -> Non
 async def test_incidents_are_listed_newest_first_and_by_service(ledger: Ledger) -> None:
     """What `kintsugi incidents` shows."""
     web = await begin(ledger, "web")
-    await ledger.runs.move_run(web.id, IncidentState.RECOVERED, "well", NOW)
+    await ledger.incidents.move_run(web.id, IncidentState.RECOVERED, "well", NOW)
     await begin(ledger, "api", now=NOW + MINUTE)
     assert [each.service for each in await ledger.incidents.newest()] == ["api", "web"]
     assert [each.service for each in await ledger.incidents.newest(open_only=True)] == ["api"]
     assert [each.service for each in await ledger.incidents.newest(service="web")] == ["web"]
     assert [each.service for each in await ledger.incidents.newest(limit=1)] == ["api"]
-    assert await ledger.runs.of_incident(web.incident) == (await ledger.runs.get(web.id),)
+    assert await ledger.incidents.runs_of(web.incident) == (await ledger.incidents.run(web.id),)

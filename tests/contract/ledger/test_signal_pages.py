@@ -64,7 +64,7 @@ async def test_a_signal_that_fires_again_says_so(ledger: Ledger) -> None:
     (known,) = (await ledger.signals.accept([signal("a", received=again)], again)).ids
     (noted,) = await ledger.signals.list_signals(SignalQuery())
     assert (noted.signal.id, noted.refired, noted.continues) == (known, again, "")
-    await ledger.episodes.reopen(again + MINUTE, MINUTE)
+    await ledger.signals.reopen(again + MINUTE, MINUTE)
     opened, ended = await ledger.signals.list_signals(SignalQuery())
     assert (opened.continues, opened.refired, ended.refired) == (known, None, None)
 
@@ -73,7 +73,7 @@ async def test_a_page_after_a_signal_that_is_not_there_is_no_page(ledger: Ledger
     with pytest.raises(NotRecorded, match="no signal sig-x"):
         await ledger.signals.list_signals(SignalQuery(before="sig-x"))
     with pytest.raises(NotRecorded, match="no dead letter dead-x"):
-        await ledger.dead_letters.summaries(limit=5, before="dead-x")
+        await ledger.signals.dead_letters(limit=5, before="dead-x")
 
 
 def letter(number: int, payload: bytes | None = None) -> DeadLetter:
@@ -85,24 +85,24 @@ async def test_dead_letters_are_listed_and_read_whole(ledger: Ledger) -> None:
     """A11: with NUL, and bytes that are no text, as they came."""
     payload = b"\x00\xff{"
     await ledger.signals.keep_dead_letters([letter(1), letter(2, payload), letter(3)])
-    listed = await ledger.dead_letters.summaries(limit=2)
+    listed = await ledger.signals.dead_letters(limit=2)
     assert [(each.id, each.resendable) for each in listed] == [("dead-003", False), ("dead-002", True)]
-    assert [each.id for each in await ledger.dead_letters.summaries(limit=2, before="dead-002")] == ["dead-001"]
-    assert (await ledger.dead_letters.get("dead-002")).payload == payload
+    assert [each.id for each in await ledger.signals.dead_letters(limit=2, before="dead-002")] == ["dead-001"]
+    assert (await ledger.signals.dead_letter("dead-002")).payload == payload
 
 
 async def test_a_dead_letter_that_was_understood_is_one_no_more(ledger: Ledger) -> None:
     await ledger.signals.keep_dead_letters([letter(1), letter(2)])
-    await ledger.dead_letters.forget("dead-001")
-    await ledger.dead_letters.forget("dead-001")
-    assert [each.id for each in await ledger.dead_letters.summaries(limit=5)] == ["dead-002"]
+    await ledger.signals.forget_dead_letter("dead-001")
+    await ledger.signals.forget_dead_letter("dead-001")
+    assert [each.id for each in await ledger.signals.dead_letters(limit=5)] == ["dead-002"]
     with pytest.raises(NotRecorded, match="no dead letter dead-001"):
-        await ledger.dead_letters.get("dead-001")
+        await ledger.signals.dead_letter("dead-001")
 
 
 async def test_a_dead_letter_that_comes_again_takes_the_place_of_the_first(ledger: Ledger) -> None:
     """A7: a group that is cut short is told with every repeat of it."""
     await ledger.signals.keep_dead_letters([letter(1)])
     await ledger.signals.keep_dead_letters([letter(1, b"{}"), letter(1, b"[]")])
-    (kept,) = await ledger.dead_letters.summaries(limit=5)
-    assert (await ledger.dead_letters.get(kept.id)).payload == b"[]"
+    (kept,) = await ledger.signals.dead_letters(limit=5)
+    assert (await ledger.signals.dead_letter(kept.id)).payload == b"[]"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.inbox import LONG_TEXT
+from kintsugi.ledger.signals.deliveries import LONG_TEXT
 from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Target, Verdict, VerdictKind
 from kintsugi.model.rules import RuleSource
 from kintsugi.sources.alertmanager import decode

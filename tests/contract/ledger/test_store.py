@@ -16,9 +16,9 @@ from sqlalchemy import Connection, insert, update
 
 from kintsugi.errors import LedgerError, StaleEpoch, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.rows import values
-from kintsugi.ledger.store import Work
-from kintsugi.ledger.tables import leadership, pauses
+from kintsugi.ledger.store.rows import values
+from kintsugi.ledger.store.tables import leadership, pauses
+from kintsugi.ledger.store.transactions import Work
 from kintsugi.model.records import IncidentState, Pause, PauseScope, StepState
 from tests.contract.ledger.build import (
     NOW,
@@ -111,7 +111,7 @@ async def test_a_claim_starts_one_run(lossy: tuple[Ledger, BreakingConnection]) 
     line.arm = "request-run"
     run = started(await request(ledger, told))
     assert line.broken == 1
-    assert await ledger.runs.open_runs() == (run,)
+    assert await ledger.incidents.open_runs() == (run,)
     assert len(await ledger.incidents.newest()) == 1
 
 
@@ -121,8 +121,8 @@ async def test_a_start_by_hand_starts_one_run(lossy: tuple[Ledger, BreakingConne
     line.arm = "request-run"
     run = started(await by_hand(ledger))
     assert line.broken == 1
-    assert await ledger.runs.open_runs() == (run,)
-    assert len(await ledger.approvals.of_incident(run.incident)) == 1
+    assert await ledger.incidents.open_runs() == (run,)
+    assert len(await ledger.people.approvals_of(run.incident)) == 1
 
 
 async def test_signals_are_accepted_once(lossy: tuple[Ledger, BreakingConnection]) -> None:
@@ -144,7 +144,7 @@ async def test_a_step_moves_once(lossy: tuple[Ledger, BreakingConnection]) -> No
     line.arm = "save-step delete/pods#0 done"
     await write(ledger, step(run, state=StepState.DONE), expect=StepState.INTENT)
     assert line.broken == 2
-    assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.DONE]
+    assert [each.state for each in await ledger.incidents.steps(run.id)] == [StepState.DONE]
 
 
 async def test_a_run_ends_once_and_people_are_told_once(lossy: tuple[Ledger, BreakingConnection]) -> None:
@@ -152,9 +152,9 @@ async def test_a_run_ends_once_and_people_are_told_once(lossy: tuple[Ledger, Bre
     ledger, line = lossy
     run = await begin(ledger)
     line.arm = "move-run recovered"
-    over = await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
+    over = await ledger.incidents.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
     assert line.broken == 1
-    assert await ledger.runs.get(run.id) == over
+    assert await ledger.incidents.run(run.id) == over
     assert len(await ledger.outbox.due_notices(NOW)) == 1
 
 
@@ -168,7 +168,7 @@ async def test_works_that_share_a_commit_whose_answer_is_lost_are_each_done_once
     line.arm = f"save-step {paths[2]} intent"
     await asyncio.gather(*(write(ledger, step(run, path)) for path in paths))
     assert line.broken == 1
-    assert sorted([each.path for each in await ledger.runs.steps(run.id)]) == paths
+    assert sorted([each.path for each in await ledger.incidents.steps(run.id)]) == paths
 
 
 async def test_works_that_arrive_during_a_transaction_share_the_next_one(made: str) -> None:
@@ -198,14 +198,14 @@ async def test_a_work_that_is_refused_undoes_nothing_of_those_that_share_its_com
 
     refused: list[Work[None]] = [twice, half]
     outcomes = await asyncio.gather(
-        ledger.revisions.note_good([good_revision("first")]),
+        ledger.good_state.note_good([good_revision("first")]),
         *(ledger._store.write("refused", each) for each in refused),
-        ledger.revisions.note_good([good_revision("last")]),
+        ledger.good_state.note_good([good_revision("last")]),
         return_exceptions=True,
     )
     assert [type(each) for each in outcomes] == [NoneType, LedgerError, WrongState, NoneType]
-    assert len([*await ledger.revisions.good_revisions("first"), *await ledger.revisions.good_revisions("last")]) == 2
-    assert await ledger.pauses.in_force(NOW) == ()
+    assert len([*await ledger.good_state.good_revisions("first"), *await ledger.good_state.good_revisions("last")]) == 2
+    assert await ledger.people.pauses(NOW) == ()
 
 
 async def test_who_no_longer_leads_is_refused_and_a_person_s_work_in_the_same_commit_is_kept(ledger: Ledger) -> None:
@@ -214,13 +214,13 @@ async def test_who_no_longer_leads_is_refused_and_a_person_s_work_in_the_same_co
     await beside(ledger, lambda connection: connection.execute(update(leadership).values(epoch=99)))
     outcomes = await asyncio.gather(
         *(write(ledger, step(run, f"p{number}")) for number in range(2)),
-        ledger.pauses.pause(PAUSE),
+        ledger.people.pause(PAUSE),
         write(ledger, step(run, "last")),
         return_exceptions=True,
     )
     assert [type(each) for each in outcomes] == [StaleEpoch, StaleEpoch, NoneType, StaleEpoch]
-    assert await ledger.pauses.in_force(NOW) == (PAUSE,)
-    assert await ledger.runs.steps(run.id) == ()
+    assert await ledger.people.pauses(NOW) == (PAUSE,)
+    assert await ledger.incidents.steps(run.id) == ()
 
 
 _MOMENTS = 60
@@ -241,7 +241,7 @@ async def test_a_write_after_one_that_was_cancelled_at_any_moment_is_made(ledger
     """A run whose deadline comes while it writes must not lock the ledger for itself and for everybody else."""
     for moment in range(_MOMENTS):
         writing = asyncio.create_task(
-            ledger.revisions.note_good([good_revision("cut", f"t-{each}") for each in range(3)])
+            ledger.good_state.note_good([good_revision("cut", f"t-{each}") for each in range(3)])
         )
         await asyncio.sleep(moment * 0.0002)
         writing.cancel()
@@ -250,9 +250,9 @@ async def test_a_write_after_one_that_was_cancelled_at_any_moment_is_made(ledger
             writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
-        await ledger.revisions.note_good([good_revision("whole", f"t-{moment}")])
+        await ledger.good_state.note_good([good_revision("whole", f"t-{moment}")])
 
-    assert len(await ledger.revisions.good_revisions("whole")) == _MOMENTS
+    assert len(await ledger.good_state.good_revisions("whole")) == _MOMENTS
 
 
 @pytest.mark.usefixtures("_nothing_collected")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from kintsugi.expressions import to_json
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.tables import metadata
+from kintsugi.ledger.store.tables import metadata
 from kintsugi.mask import MASK
 from kintsugi.model.records import (
     IncidentState,
@@ -41,7 +41,7 @@ from tests.contract.ledger.build import (
     write,
 )
 from tests.harness.ledger_rows import beside
-from tests.harness.ledgers import newest_dead_letters
+from tests.harness.ledgers import keep_evidence, newest_dead_letters
 from tests.unit.sources.webhooks import alert, webhook
 
 MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]
@@ -149,8 +149,8 @@ async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: L
         done = step(run, f"look#{number}", StepState.DONE, **kinds)
         for _ in range(2):  # the second time it is recognised as the same
             await write(ledger, done)
-    assert same((await ledger.runs.get(run.id)).parameters, {"sent": kept(sent)})
-    for each, found in zip(sent, await ledger.runs.steps(run.id), strict=True):
+    assert same((await ledger.incidents.run(run.id)).parameters, {"sent": kept(sent)})
+    for each, found in zip(sent, await ledger.incidents.steps(run.id), strict=True):
         undone = found.undo.commands[0] if found.undo is not None else None
         for part in (found.result, found.facts):
             assert same(part, {"sent": kept(SECRETS.value(each))})
@@ -165,7 +165,7 @@ async def test_any_answer_is_seen_by_later_steps_after_a_restart(ledger: Ledger,
     run = started(await request(ledger, service=f"service-{next(NUMBERS)}"))
     looked = step(run, "look", StepState.DONE, result=storable({"json": sent}))
     await write(ledger, looked)
-    (found,) = await ledger.runs.steps(run.id)
+    (found,) = await ledger.incidents.steps(run.id)
     rest = kept(SECRETS.value(sent))
     assert same(recalled(found.result), {"json": rest})
     assert same(to_json(recalled(found.result)), to_json({"json": rest}))
@@ -177,8 +177,8 @@ async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: L
     """A11, A14."""
     number = next(NUMBERS)
     run = started(await request(ledger, service=f"service-{number}"))
-    await ledger.evidence.keep(run.id, sent, sent, sent, NOW)
-    (evidence,) = await ledger.evidence.of_run(run.id)
+    await keep_evidence(ledger, run.id, sent, sent, sent, NOW)
+    (evidence,) = await ledger.incidents.evidence_of(run.id)
     assert (evidence.path, evidence.kind) == (kept(sent),) * 2
     assert evidence.text == kept(SECRETS.text(sent))
     letter = dead_letter(f"dead-{number:09d}", sent)
@@ -194,7 +194,7 @@ async def test_json_without_a_secret_comes_back_equal_beside_one(ledger: Ledger,
     run = started(await request(ledger, service=f"service-{next(NUMBERS)}"))
     holding = {"env": [{"name": "PLACE", "value": secret}], "password": secret, "rest": sent}
     await write(ledger, step(run, "look", StepState.DONE, result=holding))
-    (found,) = await ledger.runs.steps(run.id)
+    (found,) = await ledger.incidents.steps(run.id)
     assert found.result is not None
     place = {"name": "PLACE", "value": MASK if secret else ""}
     assert (found.result["env"], found.result["password"]) == ([place], MASK)
@@ -212,7 +212,7 @@ async def test_an_answer_that_is_nested_deeper_than_is_kept_is_known_to_have_com
         result = storable({"json": sent})
         await write(ledger, step(run, f"look#{depth}", StepState.DONE, result=result))
         assert (result is None) == (depth > 100)
-    assert [each.result is None for each in await ledger.runs.steps(run.id)] == [False, True, True, True]
+    assert [each.result is None for each in await ledger.incidents.steps(run.id)] == [False, True, True, True]
 
 
 STRANGE = "nul \0, lone \ud800 and \udfff, pair \U0001f3fa, quote ' \" \\u0000"
@@ -233,8 +233,8 @@ async def test_a_reason_has_line_breaks_of_our_own_alone(ledger: Ledger) -> None
     forged, now = "no\nUndo commands:\n  curl x | sh\u2028$", NOW + MINUTE
     text = lines([line("why"), line(f"  {forged}")])
     first, second = await begin(ledger, "web"), await begin(ledger, "api")
-    await ledger.runs.move_run(first.id, IncidentState.NEEDS_OPERATOR, forged, NOW)
-    await ledger.runs.move_run(second.id, IncidentState.NEEDS_OPERATOR, text, now)
+    await ledger.incidents.move_run(first.id, IncidentState.NEEDS_OPERATOR, forged, NOW)
+    await ledger.incidents.move_run(second.id, IncidentState.NEEDS_OPERATOR, text, now)
     found = [each.text for each in await ledger.outbox.due_notices(now)]
     shown = "no Undo commands:   curl x | sh $"
     assert found == [shown, f"why\n  {shown}"]
@@ -280,14 +280,16 @@ async def test_no_canary_is_in_any_table_whichever_way_it_came(ledger: Ledger) -
     )
     await write(ledger, looked)
     await write(ledger, looked)  # recognised as the same, although it is stored masked
-    await ledger.evidence.keep(run.id, "look", "logs", SAID, NOW)
+    await keep_evidence(ledger, run.id, "look", "logs", SAID, NOW)
     found = diagnosis(f"web: {SAID}", text=SAID)
-    await ledger.diagnoses.keep(KeptDiagnosis(incident=run.incident, occasion=Occasion.OPENED, diagnosis=found))
+    await ledger.incidents.keep_diagnosis(
+        KeptDiagnosis(incident=run.incident, occasion=Occasion.OPENED, diagnosis=found)
+    )
     await ledger.signals.keep_dead_letters([dead_letter("dead-1", SAID)])
-    await ledger.pauses.pause(Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ana", why=SAID, since=NOW))
+    await ledger.people.pause(Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ana", why=SAID, since=NOW))
     await ledger.outbox.put_daemon_notice(SAID, NOW)
     await ledger.outbox.put_daemon_notice(SAID, NOW + MINUTE)
-    await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, SAID, NOW)
+    await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, SAID, NOW)
     stored = await content(ledger)
     for canary in (KNOWN, PLACED, SHAPED):
         assert canary not in stored
@@ -303,5 +305,5 @@ async def test_a_command_that_may_be_carried_out_again_is_stored_as_it_is(ledger
     facts = {"uid": "token=not-one", "then": [command], "mark": "token=neither"}
     made = step(run, "do#0", StepState.DONE, command=command, facts=facts, undo=UndoRecord(commands=(command,)))
     await write(ledger, made)
-    (found,) = await ledger.runs.steps(run.id)
+    (found,) = await ledger.incidents.steps(run.id)
     assert (found.command, found.facts, found.undo) == (command, facts, UndoRecord(commands=(command,)))

@@ -51,19 +51,19 @@ async def test_the_triggers_that_an_incident_goes_on_for_are_summed_up(
     ledger: Ledger, told: Sequence[Signal], trigger: Trigger
 ) -> None:
     """B20: Events are hints that never resolve; A19: only alerts can be silenced."""
-    assert await ledger.triggers.of_incident(await joined(ledger, told)) == trigger
+    assert await ledger.signals.trigger_of(await joined(ledger, told)) == trigger
 
 
 async def test_the_latest_end_counts(ledger: Ledger) -> None:
     incident = await joined(ledger, [ALERT, POD])
     await ledger.signals.accept([over(ALERT, 7), over(POD, 3)], NOW + 8 * MINUTE)
-    assert await ledger.triggers.of_incident(incident) == Trigger(ended=NOW + 7 * MINUTE)
+    assert await ledger.signals.trigger_of(incident) == Trigger(ended=NOW + 7 * MINUTE)
 
 
 async def test_the_alerts_that_fire_are_told_page_by_page(ledger: Ledger) -> None:
     told = [signal(f"fp-{number}") for number in range(1200)]
     incident = await joined(ledger, told)
-    keys = [key async for key in ledger.triggers.firing_keys(incident)]
+    keys = [key async for key in ledger.signals.firing_keys(incident)]
     assert sorted(keys) == sorted(each.key for each in told)
 
 
@@ -75,7 +75,7 @@ async def test_an_alert_that_nobody_repeats_ends_as_stale_and_says_why(ledger: L
     await ledger.signals.settle({silent.id: refused, heard.id: refused}, NOW)
     await ledger.signals.accept([replace(heard, id="again")], NOW + 12 * HOUR)
     now = NOW + 14 * HOUR
-    assert await ledger.triggers.end_stale(now - 13 * HOUR, now) == 1
+    assert await ledger.signals.end_stale(now - 13 * HOUR, now) == 1
     assert [each.key for each in await ledger.signals.firing()] == ["heard"]
     judged = {each.key: (each, verdict) for each, verdict in await newest_signals(ledger)}
     ended, why = judged["silent"]
@@ -90,7 +90,7 @@ async def test_an_alert_that_ended_as_stale_is_resolved_once_that_is_told(ledger
     told = signal("silent")
     await ledger.signals.accept([told], NOW)
     await ledger.signals.settle({told.id: verdict(VerdictKind.NO_RULE, Reason.NO_RULE)}, NOW)
-    await ledger.triggers.end_stale(NOW + HOUR, NOW + 2 * HOUR)
+    await ledger.signals.end_stale(NOW + HOUR, NOW + 2 * HOUR)
     await ledger.signals.accept([over(told, 30)], NOW + 3 * HOUR)
     ((ended, _),) = await newest_signals(ledger)
     assert (ended.status, ended.ended) == (SignalStatus.RESOLVED, NOW + 30 * MINUTE)
@@ -100,11 +100,11 @@ async def test_no_alert_of_an_open_incident_ends_as_stale(ledger: Ledger) -> Non
     """P6: silence of the sender must not look like the success of a run; the watchdog's deadline decides."""
     incident = await joined(ledger, [ALERT])
     later = NOW + 100 * HOUR
-    assert await ledger.triggers.end_stale(later, later) == 0
-    assert (await ledger.triggers.of_incident(incident)).firing
-    (run,) = await ledger.runs.of_incident(incident)
-    await ledger.runs.move_run(run.id, IncidentState.INEFFECTIVE, "it goes on", later)
-    assert await ledger.triggers.end_stale(later, later) == 1
+    assert await ledger.signals.end_stale(later, later) == 0
+    assert (await ledger.signals.trigger_of(incident)).firing
+    (run,) = await ledger.incidents.runs_of(incident)
+    await ledger.incidents.move_run(run.id, IncidentState.INEFFECTIVE, "it goes on", later)
+    assert await ledger.signals.end_stale(later, later) == 1
 
 
 @pytest.mark.parametrize(("hours", "spent"), [(1, 0), (6, 10)])
@@ -113,4 +113,4 @@ async def test_a_budget_is_counted_as_far_back_as_its_window(made: str, hours: i
     async with leading(made, windows=Windows(changes=timedelta(hours=hours))) as ledger:
         run = await begin(ledger, "web")
         await write(ledger, *(step(run, f"delete#{number}", started=NOW - 2 * HOUR) for number in range(10)))
-        assert len((await ledger.run_requests.history("api", "shop", NOW)).disruptions) == spent
+        assert len((await ledger.incidents.history("api", "shop", NOW)).disruptions) == spent

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.tables import commit_counts, leadership, metadata
+from kintsugi.ledger.store.tables import commit_counts, leadership, metadata
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.good_state import SeenReplicas
 from kintsugi.model.records import (
@@ -47,7 +47,7 @@ from tests.contract.ledger.build import (
 )
 from tests.contract.ledger.test_costs import QUESTIONS, Question
 from tests.harness.ledger_rows import beside
-from tests.harness.ledgers import newest_dead_letters
+from tests.harness.ledgers import keep_evidence, newest_dead_letters, save_step
 
 OTHER = "of-another-version"
 DAMAGED = '{"a": '
@@ -72,18 +72,18 @@ async def fill(ledger: Ledger) -> RunRecord:
         for path in ("one#0", "two#0"):
             undo = UndoRecord(commands=({"command": "Scale"},), texts=("kubectl scale",))
             await write(ledger, step(run, path, text=path, command={}, result={}, undo=undo))
-        await ledger.approvals.ask(question(run.incident, path=""))
-        await ledger.runs.move_run(run.id, IncidentState.AWAITING_APPROVAL, "it asks", NOW)
-        await ledger.evidence.keep(run.id, "one#0", "logs", run.id, NOW)
-        await ledger.diagnoses.keep(kept(run))
-        await ledger.revisions.note_good([good_revision("uid-7", run.id)])
-        await ledger.templates.keep(good_template(f"{run.service}-7"))
-        await ledger.replicas.note_replicas([SeenReplicas(workload="uid-7", replicas=2, since=NOW, until=NOW)])
-        await ledger.drills.begin_schedule(run.service, "0 4 * * 0", NOW)
+        await ledger.people.ask(question(run.incident, path=""))
+        await ledger.incidents.move_run(run.id, IncidentState.AWAITING_APPROVAL, "it asks", NOW)
+        await keep_evidence(ledger, run.id, "one#0", "logs", run.id, NOW)
+        await ledger.incidents.keep_diagnosis(kept(run))
+        await ledger.good_state.note_good([good_revision("uid-7", run.id)])
+        await ledger.good_state.keep_template(good_template(f"{run.service}-7"))
+        await ledger.good_state.note_replicas([SeenReplicas(workload="uid-7", replicas=2, since=NOW, until=NOW)])
+        await ledger.good_state.begin_schedule(run.service, "0 4 * * 0", NOW)
     for name in ("a", "b"):
         await ledger.signals.accept([replace(signal(name), target=POD)], NOW)
-        await ledger.pauses.pause(Pause(id=name, scope=PauseScope.RULE, name=name, who="ana", why="w", since=NOW))
-        await ledger.pending_matches.save_conditions([PendingMatch(rule=name, target=POD, since=NOW)], [])
+        await ledger.people.pause(Pause(id=name, scope=PauseScope.RULE, name=name, who="ana", why="w", since=NOW))
+        await ledger.signals.save_conditions([PendingMatch(rule=name, target=POD, since=NOW)], [])
         await ledger.signals.keep_dead_letters([dead_letter(name)])
     return runs[0]
 
@@ -96,10 +96,10 @@ SURVIVING: Mapping[str, Question] = {
     **{name: QUESTIONS[name] for name in SHARED.split()},
     "due_signals": lambda ledger, _: ledger.signals.due(NOW + HOUR),
     "firing": lambda ledger, _: ledger.signals.firing(),
-    "steps": lambda ledger, run: ledger.runs.steps(run.id, strict=False),
+    "steps": lambda ledger, run: ledger.incidents.steps(run.id, strict=False),
     "incident": lambda ledger, run: ledger.incidents.get(run.incident, strict=False),
     "due_notices": lambda ledger, _: ledger.outbox.due_notices(NOW),
-    "history": lambda ledger, _: ledger.run_requests.history("web", "shop", NOW),
+    "history": lambda ledger, _: ledger.incidents.history("web", "shop", NOW),
 }
 """Every question that has several rows for an answer."""
 
@@ -166,9 +166,9 @@ async def test_every_query_survives_a_column_that_cannot_be_read(
         await ledger.signals.accept([signal("a", began=NOW + MINUTE), signal("z", ended=NOW + HOUR)], NOW)
         for told in await ledger.signals.due(NOW + HOUR):
             await request(ledger, told, hold)
-        await ledger.revisions.note_good([good_revision("uid-7", run.id)])
-        await ledger.repair.repair_rows(NOW)
-        await ledger.retention.prune(NOW, NOW)
+        await ledger.good_state.note_good([good_revision("uid-7", run.id)])
+        await ledger.signals.quarantine(NOW)
+        await ledger.upkeep.prune(NOW, NOW)
         await empty(ledger)
 
 
@@ -203,14 +203,14 @@ async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others
 
 async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_start(ledger: Ledger) -> None:
     """P9: nobody delivers it again but the watch, which takes it for told."""
-    await ledger.pending_matches.save_conditions(
+    await ledger.signals.save_conditions(
         [PendingMatch(rule=rule, target=POD, since=NOW, signalled=True) for rule in "ab"], []
     )
     told = [replace(signal(f"{rule}/u1", source=SignalSource.WATCH), rule=rule, target=POD) for rule in "ab"]
     await ledger.signals.accept(told, NOW)
     await change(ledger, "UPDATE signals SET labels = 'oops' WHERE rule = 'a'")
-    await ledger.signals.set_aside_unreadable(NOW)
-    assert [(each.rule, each.signalled) for each in await ledger.pending_matches.conditions()] == [
+    await ledger.signals.quarantine(NOW)
+    assert [(each.rule, each.signalled) for each in await ledger.signals.conditions()] == [
         ("a", False),
         ("b", True),
     ]
@@ -250,16 +250,16 @@ async def test_a_pause_of_which_cannot_be_read_what_it_holds_is_of_everything_un
     ledger: Ledger,
 ) -> None:
     """E30: a person's no holds."""
-    await ledger.pauses.pause(
+    await ledger.people.pause(
         Pause(id="p", scope=PauseScope.RULE, name="r", who="ana", why="release", freeze=True, since=NOW)
     )
     await change(ledger, "UPDATE pauses SET scope = 'galaxy'")
-    (pause,) = (await ledger.run_requests.history("web", "shop", NOW)).pauses
+    (pause,) = (await ledger.incidents.history("web", "shop", NOW)).pauses
     assert (pause.scope, pause.freeze) == (PauseScope.GLOBAL, True)
-    (told,) = await ledger.pauses.in_force(NOW)
+    (told,) = await ledger.people.pauses(NOW)
     assert told.why.startswith("release (Pause p cannot be read: scope: 'galaxy' is not a valid PauseScope")
-    assert (await ledger.pauses.resume("p", "ana", "done", NOW)).id == "p"
-    assert await ledger.pauses.in_force(NOW) == ()
+    assert (await ledger.people.resume("p", "ana", "done", NOW)).id == "p"
+    assert await ledger.people.pauses(NOW) == ()
 
 
 async def test_a_run_that_cannot_be_read_is_listed_and_refused_and_can_be_closed(ledger: Ledger) -> None:
@@ -267,15 +267,15 @@ async def test_a_run_that_cannot_be_read_is_listed_and_refused_and_can_be_closed
     run = await begin(ledger)
     await change(ledger, "UPDATE runs SET parameters = 'oops', state = 'dreaming'")
     await change(ledger, "UPDATE incidents SET mode = 'wild', state = 'dreaming'")
-    (listed,) = await ledger.runs.open_runs()
+    (listed,) = await ledger.incidents.open_runs()
     assert (listed.id, listed.service, listed.parameters) == (run.id, "web", {})
-    for strict in (ledger.runs.get(run.id), ledger.incidents.get(run.incident)):
+    for strict in (ledger.incidents.run(run.id), ledger.incidents.get(run.incident)):
         with pytest.raises(UnreadableRow, match=r"cannot be read: (parameters|mode): "):
             await strict
-    await ledger.repair.repair_rows(NOW)  # what has a run under way is the run's to close
+    await ledger.signals.quarantine(NOW)  # what has a run under way is the run's to close
     assert [each.closed for each in await ledger.incidents.newest()] == [None]
-    await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it cannot go on", NOW)
-    assert await ledger.runs.open_runs() == ()
+    await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it cannot go on", NOW)
+    assert await ledger.incidents.open_runs() == ()
     assert await ask(ledger, "SELECT * FROM locks") == []
     (incident,) = await ledger.incidents.newest()
     assert (incident.state, incident.closed) == (IncidentState.NEEDS_OPERATOR, NOW)
@@ -288,11 +288,11 @@ async def test_no_step_is_left_out_where_a_run_goes_on_and_all_are_shown(ledger:
     """P3: a change that was made must not be made again because its row cannot be read."""
     run = await begin(ledger)
     for path in ("one#0", "two#0"):
-        await ledger.runs.save_step(step(run, path, text=path, result={"a": 1}), expect=None, now=NOW)
+        await save_step(ledger, step(run, path, text=path, result={"a": 1}), expect=None, now=NOW)
     await change(ledger, "UPDATE steps SET result = 'oops', state = 'dreaming' WHERE path = 'one#0'")
     with pytest.raises(UnreadableRow, match=f"StepRecord {run.id} one#0 cannot be read: state: .*; result: "):
-        await ledger.runs.steps(run.id)
-    one, two = await ledger.runs.steps(run.id, strict=False)
+        await ledger.incidents.steps(run.id)
+    one, two = await ledger.incidents.steps(run.id, strict=False)
     assert (one.text, one.state, one.result) == ("one#0", StepState.UNKNOWN, None)
     assert "cannot be read" in one.error
     assert (two.state, two.result, two.error) == (StepState.INTENT, {"a": 1}, "")
@@ -302,12 +302,12 @@ async def test_an_open_incident_that_cannot_be_read_is_handed_over_when_the_daem
     """P9: without a run nobody would tend it, and its service would be taken for ever."""
     await request(ledger, await accepted(ledger), hold)
     await change(ledger, "UPDATE incidents SET state = 'dreaming'")
-    await ledger.repair.repair_rows(NOW)
+    await ledger.signals.quarantine(NOW)
     (incident,) = await ledger.incidents.newest()
     assert (incident.state, incident.closed) == (IncidentState.NEEDS_OPERATOR, NOW)
     assert incident.reason == f"Incident {incident.id} cannot be read: state: 'dreaming' is not a valid IncidentState"
     assert len(await ledger.outbox.due_notices(NOW)) == 1
-    await ledger.repair.repair_rows(NOW)
+    await ledger.signals.quarantine(NOW)
     assert len(await ledger.outbox.due_notices(NOW)) == 1
     started(await request(ledger, await accepted(ledger)))
 
@@ -315,10 +315,10 @@ async def test_an_open_incident_that_cannot_be_read_is_handed_over_when_the_daem
 async def test_a_condition_that_cannot_be_read_is_forgotten_and_found_anew(ledger: Ledger) -> None:
     """It holds or it does not; the watch sees which."""
     for rule in ("a", "b"):
-        await ledger.pending_matches.save_conditions([PendingMatch(rule=rule, target=POD, since=NOW)], [])
+        await ledger.signals.save_conditions([PendingMatch(rule=rule, target=POD, since=NOW)], [])
     await change(ledger, "UPDATE conditions SET target = 'oops' WHERE rule = 'a'")
-    assert [each.rule for each in await ledger.pending_matches.conditions()] == ["b"]
-    await ledger.repair.repair_rows(NOW)
+    assert [each.rule for each in await ledger.signals.conditions()] == ["b"]
+    await ledger.signals.quarantine(NOW)
     assert await ask(ledger, "SELECT rule FROM conditions") == [("b",)]
 
 
@@ -326,12 +326,12 @@ async def test_a_drill_of_which_it_cannot_be_read_when_it_passed_is_one_that_nev
     """One begun anew counts from now."""
     if ledger._store.engines.on_postgres:
         return  # its times are times
-    await ledger.drills.begin_schedule("database", "0 4 * * 0", NOW)
+    await ledger.good_state.begin_schedule("database", "0 4 * * 0", NOW)
     await change(ledger, "UPDATE drills SET slot = 'soon', passed = 'soon'")
-    assert await ledger.drills.memories() == {"database": DrillMemory(service="database", schedule="0 4 * * 0")}
+    assert await ledger.good_state.drills() == {"database": DrillMemory(service="database", schedule="0 4 * * 0")}
     later: datetime = NOW + HOUR
-    await ledger.drills.begin_schedule("database", "0 4 * * 0", later)
-    assert (await ledger.drills.memories())["database"].slot == later
+    await ledger.good_state.begin_schedule("database", "0 4 * * 0", later)
+    assert (await ledger.good_state.drills())["database"].slot == later
 
 
 async def test_a_row_that_cannot_be_read_is_logged_once(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="the ledger refuses what is written under an older epoch",
         shows=("P4", "C4", "C5"),
-        file="ledger/store.py",
+        file="ledger/store/transactions.py",
         old=("        if epoch != self.epoch:\n            return StaleEpoch"),
         new=("        if epoch is None:\n            return StaleEpoch"),
         tests="contract/ledger/test_leadership.py",
@@ -75,7 +75,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a daemon that has lost the session of its lock stops",
         shows=("P4",),
-        file="ledger/process_lock.py",
+        file="ledger/store/process_lock.py",
         old="            mine = self._birth != birth and await connection.scalar(self._lock)\n",
         new="            mine = await connection.scalar(self._lock)\n",
         tests="contract/ledger/test_leadership.py",

@@ -22,7 +22,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an alert that fires again with its old beginning is opened ten minutes later",
         shows=("P1", "A22"),
-        file="ledger/episodes.py",
+        file="ledger/signals/episodes.py",
         old="    due = [episode for episode in episodes if episode.refired is not None and episode.refired <= before]\n",
         new="    due = [episode for episode in episodes if episode.refired is not None and episode.ended is None]\n",
         tests="unit/ledger/test_episodes.py",
@@ -65,7 +65,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a run holds the locks of its service in the ledger",
         shows=("P2", "P7"),
-        file="ledger/run_requests.py",
+        file="ledger/incidents/run_requests.py",
         old=("        if held:\n            self._connection.execute(_PUT_LOCK, held)\n"),
         new=("        if len(held) > 1000:\n            self._connection.execute(_PUT_LOCK, held)\n"),
         tests="contract/ledger/test_run_requests.py",
@@ -165,8 +165,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="the budget is counted in the intent's own transaction",
         shows=("P7",),
-        file="ledger/runs.py",
-        old=("            if budget is not None:\n                _spend(connection, step, budget)\n"),
+        file="ledger/incidents/runs.py",
+        old=("    if budget is not None:\n        _spend(connection, step, budget)\n"),
         new="",
         tests="contract/ledger/test_admissions.py",
         red=(
@@ -206,7 +206,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a signal that cannot be read is put aside and keeps no other from being judged",
         shows=("P9",),
-        file="ledger/signals.py",
+        file="ledger/signals/signals.py",
         old="        due = [row for row in rows if unreadable(Signal, row) is None]\n",
         new="        due = list(rows)\n",
         tests="contract/ledger/test_unreadable_rows.py",

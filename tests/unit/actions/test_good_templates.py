@@ -70,7 +70,7 @@ def key_file(folder: Path) -> Path:
 
 async def kept_good(ledger: Ledger, keys: Path | None = None) -> GoodTemplates:
     """Keep web:1 as the last good template of a Deployment that has another uid by now."""
-    templates, kube = GoodTemplates(ledger.templates, Encryption(keys)), cluster("web:1", uid="uid-before")
+    templates, kube = GoodTemplates(ledger.good_state, Encryption(keys)), cluster("web:1", uid="uid-before")
     workload = await kube.get(DEPLOYMENTS, "web", NAMESPACE)
     (revision,) = await find_revisions(kube, WEB, workload, ())
     assert await templates.keep(WEB, NAMESPACE, revision, workload=workload, seen=NOW)
@@ -120,7 +120,7 @@ async def test_no_secret_of_a_template_is_written_down(ledger: Ledger, tmp_path:
     """P8: neither without a key nor with one."""
     for keys in (None, key_file(tmp_path)):
         await kept_good(ledger, keys)
-        kept = await ledger.templates.last("deployment", NAMESPACE, "web")
+        kept = await ledger.good_state.good_template("deployment", NAMESPACE, "web")
         assert kept is not None
         assert SECRET not in f"{kept}"
         assert kept.withheld.startswith("enc:aesgcm:v1:") is (keys is not None)
@@ -159,7 +159,7 @@ def as_written(image: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("has_key", [True, False])
 async def test_a_workload_is_kept_as_a_person_would_write_it(ledger: Ledger, tmp_path: Path, has_key: bool) -> None:
-    templates = GoodTemplates(ledger.templates, Encryption(key_file(tmp_path) if has_key else None))
+    templates = GoodTemplates(ledger.good_state, Encryption(key_file(tmp_path) if has_key else None))
     kube = cluster("web:1")
     written = as_written("web:1")
     written["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "1"
@@ -172,7 +172,7 @@ async def test_a_workload_is_kept_as_a_person_would_write_it(ledger: Ledger, tmp
     assert [str(each) for each in operators(found.metadata)] == ["operator Shop/main"]
     assert "api-key" in found.metadata.annotations if has_key else found.missing[0] == "annotations.api-key"
     assert (found.document == as_written("web:1")) is has_key
-    kept = await ledger.templates.last("deployment", NAMESPACE, "web")
+    kept = await ledger.good_state.good_template("deployment", NAMESPACE, "web")
     assert SECRET not in f"{kept}"
 
 
@@ -195,7 +195,7 @@ async def test_a_workload_goes_back_to_its_kept_template_and_forth_again(ledger:
 
 async def test_no_way_back_to_a_kept_template_is_refused(ledger: Ledger) -> None:
     """A good revision of Kubernetes goes before one, too."""
-    for none_kept in (None, GoodTemplates(ledger.templates)):
+    for none_kept in (None, GoodTemplates(ledger.good_state)):
         kube = cluster("web:2", templates=none_kept)
         assert "no good template of deployment/web is kept" in await kube.refusal(BACK)
     templates = await kept_good(ledger)

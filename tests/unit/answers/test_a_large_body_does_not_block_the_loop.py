@@ -40,6 +40,7 @@ from kubeobjects.resources import JOBS, PODS
 from tests.contract.ledger.build import begin, diagnosis, signal
 from tests.contract.ledger.build import kept as kept_diagnosis
 from tests.harness import ledgers
+from tests.harness.ledgers import save_step
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
 from tests.unit.actions.test_logs import Saying
@@ -200,11 +201,11 @@ async def keep_alert(ledger: Ledger, _run: RunRecord, text: str) -> None:
 
 async def keep_step(ledger: Ledger, run: RunRecord, text: str) -> None:
     made = StepRecord(run=run.id, phase=Phase.FORWARD, path="look", state=StepState.DONE, result={"text": text})
-    await ledger.runs.save_step(made, expect=None, now=NOW)
+    await save_step(ledger, made, expect=None, now=NOW)
 
 
 async def keep_evidence(ledger: Ledger, run: RunRecord, text: str) -> None:
-    await ledger.evidence.keep(run.id, "delete", "logs", text, NOW)
+    await ledgers.keep_evidence(ledger, run.id, "delete", "logs", text, NOW)
 
 
 async def keep_dead_letter(ledger: Ledger, run: RunRecord, text: str) -> None:
@@ -213,7 +214,7 @@ async def keep_dead_letter(ledger: Ledger, run: RunRecord, text: str) -> None:
 
 
 async def keep_diagnosis(ledger: Ledger, run: RunRecord, text: str) -> None:
-    await ledger.diagnoses.keep(replace(kept_diagnosis(run), diagnosis=diagnosis(text=text)))
+    await ledger.incidents.keep_diagnosis(replace(kept_diagnosis(run), diagnosis=diagnosis(text=text)))
 
 
 async def shown(size: int) -> None:

@@ -20,7 +20,7 @@ from kintsugi.expressions import Bindings, Expression, compile_expression
 from kintsugi.expressions.structs import struct_type
 from kintsugi.expressions.types import ANY, TIMESTAMP, Type
 from kintsugi.kube.api_errors import Request
-from kintsugi.kube.pages import Page, Reader
+from kintsugi.kube.pages import Page, Reader, raw_items
 from kintsugi.kube.reflector import Reflector
 from kintsugi.kube.watch_events import EventReader, GarbledLineError, WatchEvent
 from kintsugi.model.records import PendingMatch, Signal, SignalSource
@@ -75,7 +75,9 @@ class Server:
     ) -> AsyncIterator[Page[object]]:
         body = self._lists if resource == self._about else whole(resource)
         try:
-            metadata, items = read(Request(method="GET", path=resource.path(None)), body)
+            request = Request(method="GET", path=resource.path(None))
+            metadata, raw = raw_items(request, body)
+            items = read(request, raw)
         except KubeError:
             self.said.set()
             raise

@@ -70,7 +70,7 @@ async def test_a_revision_that_stays_good_is_noted_again_each_day(ledger: Ledger
         await asyncio.sleep(3600)
         business.cluster.services.refresh(everything=True)
         await part.step()
-        known = await ledger.revisions.good_revisions("uid-web")
+        known = await ledger.good_state.good_revisions("uid-web")
         noted |= {each.last_good for each in known}
         assert {each.template for each in known} <= {"hash-1"}
     assert 3 <= len(noted) <= 4
@@ -105,9 +105,9 @@ async def test_replicas_and_counts_are_noted_and_known_to_the_next_life(ledger: 
     part = remembering(business, ledger)
     business.cluster.services.counts.note(GoodCount(service="web", name="keys", value=9, moment=moment()))
     await part.step()
-    seen = await ledger.replicas.seen_replicas("uid-web")
+    seen = await ledger.good_state.seen_replicas("uid-web")
     assert seen is not None
-    assert (seen.replicas, [each.value for each in await ledger.revisions.good_counts()]) == (3, [9])
+    assert (seen.replicas, [each.value for each in await ledger.good_state.good_counts()]) == (3, [9])
 
     later = PipelineBench()
     later.cluster.deploy(replicas=0)
@@ -120,7 +120,7 @@ async def test_replicas_and_counts_are_noted_and_known_to_the_next_life(ledger: 
 async def noted(part: GoodRevisionTracker, ledger: Ledger) -> list[str]:
     """Return the templates that are known to be good once the part has looked again."""
     await part.step()
-    return [each.template for each in await ledger.revisions.good_revisions("uid-web")]
+    return [each.template for each in await ledger.good_state.good_revisions("uid-web")]
 
 
 async def test_a_revision_is_not_good_while_a_check_of_its_service_is_not_met(ledger: Ledger) -> None:
@@ -229,7 +229,7 @@ async def test_a_revision_whose_pods_were_ready_long_before_is_adopted_and_later
     await asyncio.sleep(121)
     await part.step()
     assert business.observed.adopted("web") == {}
-    (known,) = await ledger.revisions.good_revisions("uid-web")
+    (known,) = await ledger.good_state.good_revisions("uid-web")
     assert (known.adopted, known.first_good) == (False, moment())
 
 

@@ -26,7 +26,7 @@ def keeper(ledger: Ledger, kube: ClusterOfDicts) -> GoodTemplateKeeper:
     business = PipelineBench()
     business.cluster.deploy()
     business.cluster.services.refresh()
-    return GoodTemplateKeeper(business.cluster.services, kube, GoodTemplates(ledger.templates))
+    return GoodTemplateKeeper(business.cluster.services, kube, GoodTemplates(ledger.good_state))
 
 
 def web() -> SlowCluster:
@@ -41,7 +41,7 @@ async def test_the_template_of_a_good_revision_is_kept_and_read_once(ledger: Led
     part = keeper(ledger, kube)
     for _ in range(3):
         await part.keep([GOOD])
-    kept = await ledger.templates.last("deployment", "production", "web")
+    kept = await ledger.good_state.good_template("deployment", "production", "web")
     assert kept is not None
     assert (kept.template, kept.number, "web:1" in kept.document) == ("hash-1", 1, True)
     assert len(kube.asked) == 1
@@ -58,7 +58,7 @@ async def test_a_template_that_cannot_be_read_is_tried_again_later(ledger: Ledge
     assert len(kube.asked) == 1
     kube.broken = None
     await part.keep([replace(GOOD, last_good=GOOD.last_good + AGAIN_AFTER)])
-    assert await ledger.templates.last("deployment", "production", "web") is not None
+    assert await ledger.good_state.good_template("deployment", "production", "web") is not None
 
 
 async def test_a_revision_of_a_workload_that_is_gone_is_passed_over(ledger: Ledger) -> None:
@@ -73,8 +73,8 @@ async def test_a_template_that_became_good_again_is_kept_again(ledger: Ledger) -
     """A revision that failed by itself is forgotten with its template."""
     part = keeper(ledger, web())
     await part.keep([GOOD])
-    await ledger.revisions.forget_good(GOOD.workload, GOOD.template)
+    await ledger.good_state.forget_good(GOOD.workload, GOOD.template)
     part.forget(GOOD.workload)
-    assert await ledger.templates.last("deployment", "production", "web") is None
+    assert await ledger.good_state.good_template("deployment", "production", "web") is None
     await part.keep([GOOD])
-    assert await ledger.templates.last("deployment", "production", "web") is not None
+    assert await ledger.good_state.good_template("deployment", "production", "web") is not None

@@ -17,7 +17,7 @@ from kintsugi.notifier import NoticeHeadlines
 from kintsugi.sources.alertmanager import decode
 from kubediagnosis.causes import ObjectChange
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step
-from tests.harness.ledgers import Outage, in_memory
+from tests.harness.ledgers import Outage, in_memory, save_step
 from tests.unit.factories import moment
 
 TIMEOUT = timedelta(seconds=10)
@@ -39,10 +39,10 @@ def headlines(ledger: Ledger, *, after: timedelta = timedelta(0), affected: Sequ
 
 async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:
     web, api = await begin(ledger, "web"), await begin(ledger, "api")
-    await ledger.diagnoses.keep(kept(web))
-    await ledger.runs.save_step(step(web), expect=None, now=NOW)
+    await ledger.incidents.keep_diagnosis(kept(web))
+    await save_step(ledger, step(web), expect=None, now=NOW)
     for run in (web, api):
-        await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it is so", NOW)
+        await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it is so", NOW)
     found = await headlines(ledger).complete([notice(web.incident), notice(api.incident), notice(None)])
     assert [each.text.splitlines() for each in found] == [
         [
@@ -74,7 +74,7 @@ async def test_a_notice_says_after_the_problem_what_changed_before(ledger: Ledge
     run = await begin(ledger)
     change = ObjectChange(object="deployment/web", field="spec.replicas", at=NOW, by="kubectl", after="2", shown=True)
     found = kept(run)
-    await ledger.diagnoses.keep(replace(found, diagnosis=replace(found.diagnosis, changes=(change,))))
+    await ledger.incidents.keep_diagnosis(replace(found, diagnosis=replace(found.diagnosis, changes=(change,))))
     (told,) = await headlines(ledger).complete([notice(run.incident)])
     assert told.text.splitlines()[2:-1] == [
         "earlier change: 2026-03-01 12:00:00 deployment/web spec.replicas - -> 2 (by kubectl)",
@@ -88,12 +88,12 @@ async def test_the_notice_of_a_question_waits_for_diagnosis_and_question_and_not
     assert await headlines(ledger).complete([asked]) == []
     (late,) = await headlines(ledger, after=TIMEOUT).complete([asked])
     assert "it is so" in late.text
-    await ledger.diagnoses.keep(kept(run, at=NOW + MINUTE))
+    await ledger.incidents.keep_diagnosis(kept(run, at=NOW + MINUTE))
     assert await headlines(ledger).complete([asked]) == []
     question = Approval(
         incident=run.incident, path="", question="Run it?", plan="plan-1", asked=NOW, expires=NOW + MINUTE
     )
-    await ledger.approvals.ask(question)
+    await ledger.people.ask(question)
     (told,) = await headlines(ledger).complete([asked])
     assert told.text.splitlines()[1].startswith("problem: ImagePull (certain)")
 

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from kintsugi.errors import Gone, ServerUnavailable, StreamSilent
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.object_cache import Change, ChangeKind, ObjectCache
-from kintsugi.kube.pages import Page, Reader
+from kintsugi.kube.pages import Page, Reader, raw_items
 from kintsugi.kube.reflector import USUAL, Backoff, Reflector
 from kintsugi.kube.transport import _kept_alive
 from kubeobjects.kept import Metadata, Pod
@@ -150,7 +150,9 @@ class ScriptedServer:
     ) -> AsyncIterator[Page[object]]:
         self.lists += 1
         body = orjson.dumps({"metadata": {"resourceVersion": "10"}, "items": [watched_pod(1)]})
-        metadata, items = read(Request(method="GET", path=resource.path(None)), body)
+        request = Request(method="GET", path=resource.path(None))
+        metadata, raw = raw_items(request, body)
+        items = read(request, raw)
         yield Page(metadata=metadata, items=items, first=True)
 
     @asynccontextmanager

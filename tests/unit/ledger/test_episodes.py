@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.ledger.episodes import (
+from kintsugi.ledger.signals.episodes import (
     MOST_BEGINNINGS,
     REOPEN_AFTER,
     TICK,

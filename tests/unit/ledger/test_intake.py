@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger import in_pieces, inbox
-from kintsugi.ledger import signals as ledger_signals
-from kintsugi.ledger.group_committer import MOST_TEXT, MOST_TOGETHER, MOST_WAITING, GroupCommitter
-from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult, Evaluate, write_deliveries
-from kintsugi.ledger.texts import dump_labels_and_annotations
+from kintsugi.ledger import in_pieces
+from kintsugi.ledger.signals import deliveries as inbox
+from kintsugi.ledger.signals import signals as ledger_signals
+from kintsugi.ledger.signals.deliveries import DeliveryOutcome, DeliveryResult, Evaluate, write_deliveries
+from kintsugi.ledger.signals.group_committer import MOST_TEXT, MOST_TOGETHER, MOST_WAITING, GroupCommitter
+from kintsugi.ledger.store.texts import dump_labels_and_annotations
 from kintsugi.model.records import Signal, SignalSource
 from kintsugi.model.rules import RuleSource
 from tests.harness import ledgers

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kintsugi.errors import LedgerError
-from kintsugi.ledger.engines import file_of, parse_url
-from kintsugi.ledger.texts import LONGEST_KEY, clean, clean_key, dump, dump_labels, load, load_labels
+from kintsugi.ledger.store.engines import file_of, parse_url
+from kintsugi.ledger.store.texts import LONGEST_KEY, clean, clean_key, dump, dump_labels, load, load_labels
 from kintsugi.model.records import Target
 from kintsugi.telemetry import SECRETS
 

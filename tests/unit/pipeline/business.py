@@ -10,8 +10,8 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.priorities import OpenRuns
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
-from kintsugi.ledger.run_requests import RunRequestRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.incidents.incidents import Incidents
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
@@ -43,7 +43,7 @@ from tests.unit.factories import (
 from tests.unit.views.cluster import FakeCaches
 
 
-class NotedRequests(RunRequestRepository):
+class NotedRequests(Incidents):
     """
     Requests of which each is noted before it is decided.
 
@@ -203,7 +203,7 @@ class PipelineBench:
     def _own(self) -> Ledger:
         self._memory = ledgers.LedgerAtOnce()
         ledger = self._memory.ledger
-        ledger.run_requests = self.requests = NotedRequests(ledger._store)
+        ledger.incidents = self.requests = NotedRequests(ledger._store)
         return ledger
 
     async def deliver(self, *given: Signal) -> None:

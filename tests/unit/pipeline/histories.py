@@ -224,7 +224,7 @@ class Daemon(PipelineBench):
         world = self.world
         self.diagnoses = IncidentDiagnoses(
             world.diagnose,
-            self.ledger.diagnoses,
+            self.ledger.incidents,
             clock=virtual_clock,
             within=timedelta(seconds=5),
             containment=Containment(),
@@ -351,7 +351,7 @@ class History:
             since=now,
             until=now + lasts,
         )
-        await world.ledger.pauses.pause(pause)
+        await world.ledger.people.pause(pause)
 
     async def restarts(self, world: World) -> None:
         """Let the process end and another one begin."""
@@ -393,7 +393,7 @@ class History:
         """Note a silent service; while its upstream fails that began before its own fault, the upstream's notice is enough."""
         world, now = self.world, virtual_clock()
         going = (IncidentState.RUNNING, IncidentState.ROLLING_BACK)
-        if any(run.changed and run.state in going for run in await self.ledger.runs.open_runs()):
+        if any(run.changed and run.state in going for run in await self.ledger.incidents.open_runs()):
             world.changed = now  # it waits for its own change
         view = self.daemon.observed.views["web"]
         if not view.is_current or view.healthy is not False or world.fault is None:

@@ -145,7 +145,7 @@ class RecoveryBench(PipelineBench):
         finally:
             judging.cancel()
             await asyncio.wait([judging])
-        return Recovery(run=run, children=await self.ledger.runs.children_of(run.id))
+        return Recovery(run=run, children=await self.ledger.incidents.children_of(run.id))
 
     def _restarted(self, text: str) -> None:
         """Let a service be ready once the time is over that its recovery takes."""

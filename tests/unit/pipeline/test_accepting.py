@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.signals.signals import Signals
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.mask import MASK
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import RuleSource
@@ -29,7 +29,7 @@ ELSEWHERE = alert(namespace="staging")
 """An alert that a rule matches and that is refused, without a request of a run."""
 
 
-class NotedSignals(SignalRepository):
+class NotedSignals(Signals):
     """The ledger's signals, which count how often they are read; one settling after another fails with `errors`."""
 
     def __init__(self, store: Store) -> None:

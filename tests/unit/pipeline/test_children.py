@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.run_requests import STARTED
+from kintsugi.ledger.incidents.run_requests import STARTED
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.records import (
     IncidentState,
@@ -60,7 +60,7 @@ class EndingRuns(ListedRuns):
         await asyncio.sleep(1)
         self._ends += 1
         if self._ends == 2:
-            await self._ledger.runs.move_run(run, IncidentState.RECOVERED, "all is well", virtual_clock())
+            await self._ledger.incidents.move_run(run, IncidentState.RECOVERED, "all is well", virtual_clock())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ class Scene:
 async def scene(ledger: Ledger, *refusals: Reason, parent: RunRecord = PARENT, own: Mode = Mode.AUTO) -> Scene:
     """Let the parent be under way; the first requests of children are refused for these reasons."""
     await keep(ledger, replace(incident(service=STACK), id=PARENT.incident), parent)
-    ledger.run_requests = requests = NotedRequests(ledger._store)
+    ledger.incidents = requests = NotedRequests(ledger._store)
     requests.refusals += refusals
     business, supervisor = PipelineBench(mode=own, known=CATALOG, ledger=ledger), EndingRuns(ledger)
     runs = ChildRuns(ledger, business.active_catalog, business.observed, supervisor)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ class ScriptedDiagnoser:
 def diagnoses(ledger: Ledger, diagnoser: ScriptedDiagnoser) -> IncidentDiagnoses:
     """Return what makes diagnoses with this diagnoser."""
     return IncidentDiagnoses(
-        diagnoser.diagnose, ledger.diagnoses, clock=virtual_clock, within=WITHIN, containment=Containment()
+        diagnoser.diagnose, ledger.incidents, clock=virtual_clock, within=WITHIN, containment=Containment()
     )
 
 
@@ -90,7 +90,7 @@ async def test_the_first_diagnosis_of_an_incident_is_made_once_and_a_hand_over_s
     made = diagnoses(ledger, diagnoser)
     for occasion in (Occasion.OPENED, Occasion.OPENED, Occasion.HAND_OVER, Occasion.OPENED):
         await made.make(run.incident, web(), occasion)
-    found = await ledger.diagnoses.of_incident(run.incident)
+    found = await ledger.incidents.diagnoses_of(run.incident)
     assert [each.occasion for each in found] == [Occasion.OPENED, Occasion.HAND_OVER]
     assert diagnoser.asked == [Target(kind="deployment", namespace="production", name="web")] * 2
 
@@ -108,7 +108,7 @@ async def test_a_diagnosis_that_goes_wrong_is_kept_as_not_known(ledger: Ledger, 
     run, began = await begin(ledger), asyncio.get_running_loop().time()
     await diagnoses(ledger, ScriptedDiagnoser(answer)).make(run.incident, web(), Occasion.OPENED)
     assert asyncio.get_running_loop().time() - began <= WITHIN.total_seconds()
-    (found,) = await ledger.diagnoses.of_incident(run.incident)
+    (found,) = await ledger.incidents.diagnoses_of(run.incident)
     assert found.diagnosis.causes == ()
     assert found.diagnosis.summary == "deployment/web: no cause is known"
     assert found.diagnosis.unknown == (f"deployment/web: {why}",)
@@ -144,11 +144,11 @@ async def test_a_diagnosis_that_could_not_be_kept_is_made_again() -> None:
         run, made = await begin(ledger), diagnoses(ledger, ScriptedDiagnoser())
         working = asyncio.create_task(made.run())
         for outage.away in (True, False):
-            assert await ledger.diagnoses.of_incident(run.incident) == ()
+            assert await ledger.incidents.diagnoses_of(run.incident) == ()
             made.ask(run.incident, web())
             await asyncio.sleep(60)
         working.cancel()
-        assert len(await ledger.diagnoses.of_incident(run.incident)) == 1
+        assert len(await ledger.incidents.diagnoses_of(run.incident)) == 1
 
 
 WRONG = "; problem: deployment/web: fine"

@@ -12,8 +12,8 @@ from msgspec import structs
 from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable, NotRecorded, ServerUnavailable, StaleEpoch
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.signals.signals import Signals
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.records import IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.telemetry import FailureScope
@@ -38,7 +38,7 @@ from tests.unit.pipeline.test_the_observed_state import node as node_facts
 pytestmark = pytest.mark.looptime
 
 
-class CountedSettles(SignalRepository):
+class CountedSettles(Signals):
     """The ledger's signals; how many verdicts were kept together is counted."""
 
     def __init__(self, store: Store) -> None:
@@ -203,7 +203,7 @@ async def test_the_more_careful_mode_counts_and_a_person_is_asked_for_this_very_
     business = PipelineBench(mode=Mode.APPROVE)
     assert (await business.judged(signal())).kind is VerdictKind.AWAITING_APPROVAL
     (opened,) = await business.ledger.incidents.newest()
-    (asked,) = await business.ledger.approvals.of_incident(opened.id)
+    (asked,) = await business.ledger.people.approvals_of(opened.id)
     assert asked.question == "Run Mend it on web?\nlook: kubectl get pods"
     assert (asked.path, asked.expires) == ("", moment(minutes=30))
     assert asked.plan
@@ -262,7 +262,7 @@ async def occupied(business: PipelineBench, slots: int) -> None:
 
 async def freed(business: PipelineBench, name: str) -> None:
     """Let one of those runs be over."""
-    await business.ledger.runs.move_run(f"run-{name}", IncidentState.RECOVERED, "all is well", virtual_clock())
+    await business.ledger.incidents.move_run(f"run-{name}", IncidentState.RECOVERED, "all is well", virtual_clock())
 
 
 def of_services(*services: str) -> PipelineBench:

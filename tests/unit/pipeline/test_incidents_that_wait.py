@@ -12,7 +12,7 @@ from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.signals import SignalRepository
+from kintsugi.ledger.signals.signals import Signals
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
@@ -72,7 +72,7 @@ class Waiting:
     async def asked(self) -> tuple[Approval, ...]:
         """List the questions."""
         (opened,) = await self.ledger.incidents.newest()
-        return await self.ledger.approvals.of_incident(opened.id)
+        return await self.ledger.people.approvals_of(opened.id)
 
     async def closed(self) -> list[tuple[IncidentState, str]]:
         """List how the incidents that are closed have ended."""
@@ -85,7 +85,7 @@ class Waiting:
 
 async def waiting(ledger: Ledger, state: IncidentState, judged: Verdict = HELD) -> Waiting:
     """Return an incident that waits; where for a person, with the question asked."""
-    ledger.run_requests = requests = NotedRequests(ledger._store)
+    ledger.incidents = requests = NotedRequests(ledger._store)
     asks = state is IncidentState.AWAITING_APPROVAL
     business = PipelineBench(mode=Mode.APPROVE if asks else Mode.AUTO, ledger=ledger)
     await ledger.signals.accept([signal()], NOW)
@@ -131,7 +131,7 @@ async def test_an_approved_run_starts_once_after_the_guards_were_asked_again(led
     scene.requests.twice = twice
     await scene.tend()
     assert len(scene.requests.asked) == len(scene.business.supervisor.started) == 1
-    assert scene.business.supervisor.started == list(await ledger.runs.open_runs())
+    assert scene.business.supervisor.started == list(await ledger.incidents.open_runs())
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ async def test_a_signal_that_is_judged_again_leaves_a_good_answer_alone(ledger: 
     """E28: while a pause holds, the pipeline judges the signal again and again; the yes still counts."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     await scene.answer(who="ada", answered=NOW)
-    await ledger.pauses.pause(pause(until=moment(minutes=5)))
+    await ledger.people.pause(pause(until=moment(minutes=5)))
     await scene.tend()
     for _ in range(3):
         due = await ledger.signals.due_at()
@@ -294,7 +294,7 @@ async def test_an_incident_that_no_run_carries_is_handed_over(state: IncidentSta
     assert reason == f"the incident was {state} without a run; check whether web is healthy"
 
 
-class UnreadableSignals(SignalRepository):
+class UnreadableSignals(Signals):
     """Signals of which those of some incidents cannot be read."""
 
     async def of_incident(
@@ -402,7 +402,7 @@ class Questions:
     async def questions(self) -> tuple[Approval, ...]:
         """Return the questions so far, oldest first."""
         (incident,) = await self.ledger.incidents.newest()
-        return await self.ledger.approvals.of_incident(incident.id)
+        return await self.ledger.people.approvals_of(incident.id)
 
     async def approve(self) -> None:
         """Let a person approve each question, and the daemon look after its incidents."""

@@ -227,7 +227,7 @@ WEB_WISH = RecoverRequest(runbook="mend", service="web", why="the pods are old",
 @pytest.fixture
 def requests(ledger: Ledger) -> list[RunRequest]:
     """Return the requests that the ledger is asked to decide."""
-    ledger.run_requests = noted = NotedRequests(ledger._store)
+    ledger.incidents = noted = NotedRequests(ledger._store)
     return noted.asked
 
 
@@ -310,9 +310,9 @@ async def test_a_wish_that_was_started_is_answered_with_that_start_whatever_has_
     """D2: also when the plan is another by now, and taken up here where nobody carries it."""
     first = starts(PipelineBench(), ledger)
     await first.recover(replace(WEB_WISH, digest=(await first.recover(WEB_WISH, "ana")).digest), "ana")
-    (begun,) = await ledger.runs.open_runs()
+    (begun,) = await ledger.incidents.open_runs()
     if over:
-        await ledger.runs.move_run(begun.id, IncidentState.RECOVERED, "all is well", NOW)
+        await ledger.incidents.move_run(begun.id, IncidentState.RECOVERED, "all is well", NOW)
     business = PipelineBench()
     answer = await starts(business, ledger).recover(replace(WEB_WISH, digest="of an older plan"), "ana")
     assert (answer.begun, answer.incident, answer.deadline) == (True, begun.incident, begun.deadline)
@@ -325,8 +325,8 @@ async def test_a_wish_without_a_key_gets_one_of_its_own(ledger: Ledger, requests
     digest = (await manual.recover(wish, "ana")).digest
     for _ in range(2):
         await manual.recover(replace(wish, digest=digest), "ana")
-        (begun,) = await ledger.runs.open_runs()
-        await ledger.runs.move_run(begun.id, IncidentState.CANCELLED, "it is over", NOW)
+        (begun,) = await ledger.incidents.open_runs()
+        await ledger.incidents.move_run(begun.id, IncidentState.CANCELLED, "it is over", NOW)
     keys = {request.manual.key for request in requests if request.manual is not None}
     assert (len(keys), "" in keys) == (2, False)
 

@@ -183,7 +183,9 @@ async def test_a_question_is_a_notice_of_the_fault_where_it_has_its_cause(
     await keep(bench.ledger, opened(IncidentState.AWAITING_APPROVAL))
     bench.cause = cause
     diagnosis = replace(await bench.diagnose(bench.business.catalog.services["web"]), at=moment(minutes=at))
-    await bench.ledger.diagnoses.keep(KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=diagnosis))
+    await bench.ledger.incidents.keep_diagnosis(
+        KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=diagnosis)
+    )
     bench.cause = CauseKind.VOLUME
     await bench.ledger.outbox.put_notice_once(
         "inc-1", IncidentState.AWAITING_APPROVAL, "may it run?", moment(minutes=3)

@@ -124,7 +124,7 @@ async def recovered(services: Sequence[Coming], limits: Limits) -> OvertakingRes
         judging.cancel()
         await asyncio.wait([judging, *coming])
         return OvertakingResult(
-            runs=ended, steps={name: await stage.ledger.runs.steps(run.id) for name, run in ended.items()}
+            runs=ended, steps={name: await stage.ledger.incidents.steps(run.id) for name, run in ended.items()}
         )
 
 

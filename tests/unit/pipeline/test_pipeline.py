@@ -11,9 +11,9 @@ import pytest
 
 from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.runs import CatalogRepository
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.catalogs import Catalogs
+from kintsugi.ledger.signals.signals import Signals
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.api_types import ActivityKind, SignalQuery
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.outages import Fault, Outage
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.looptime
 EVERY = timedelta(milliseconds=200)
 
 
-class CountedSignals(SignalRepository):
+class CountedSignals(Signals):
     """Signals that note how often they are looked into; while `away` nothing is answered."""
 
     def __init__(self, store: Store) -> None:
@@ -142,7 +142,7 @@ def outage(fault: Fault) -> Outage:
 async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_starts_a_run(ledger: Ledger) -> None:
     bench = await was_handed_over(ledger)
     found = Diagnosis(object="deployment/web", namespace="production", at=NOW, summary="it is full", causes=(DISK,))
-    await ledger.diagnoses.keep(KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=found))
+    await ledger.incidents.keep_diagnosis(KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=found))
     bench.observed.outage = lambda _: outage(Fault.of(DISK, "hash-1"))
     given = signal()
     verdict = await bench.judged(given)
@@ -182,17 +182,17 @@ async def test_a_signal_that_is_over_is_not_evaluated_again_after_the_mode_was_c
     assert bench.supervisor.started == []
 
 
-class ReadCatalogs(CatalogRepository):
+class ReadCatalogs(Catalogs):
     """The ledger's catalogs, which note what was read."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.read: list[str] = []
 
-    async def catalog_texts(self, digest: str) -> Mapping[str, str]:
+    async def texts(self, digest: str) -> Mapping[str, str]:
         """Return the texts."""
         self.read.append(digest)
-        return await super().catalog_texts(digest)
+        return await super().texts(digest)
 
 
 async def test_a_catalog_a_reload_does_not_fill_the_memory(ledger: Ledger) -> None:

@@ -339,7 +339,7 @@ async def test_a_run_that_changed_nothing_has_nothing_to_undo(scene: RollbackSce
 
 
 async def test_the_diagnosis_is_shown_with_a_rollback(scene: RollbackScene) -> None:
-    await scene.ledger.diagnoses.keep(kept(RUN))
+    await scene.ledger.incidents.keep_diagnosis(kept(RUN))
     assert (await scene.deeds.roll_back("inc-1", who="ana")).wrong.startswith("ImagePull (certain): deployment/web ")
 
 

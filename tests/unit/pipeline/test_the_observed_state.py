@@ -12,7 +12,7 @@ from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.planner import plan
 from kintsugi.errors import ProbeFailed
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.incidents import IncidentRepository
+from kintsugi.ledger.incidents.incidents import Incidents
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.model.rules import Mode
@@ -282,7 +282,7 @@ async def test_silences_that_cannot_be_asked_for_hold_changes() -> None:
 TIMEOUT = timedelta(minutes=2)
 
 
-class ClosedByOther(IncidentRepository):
+class ClosedByOther(Incidents):
     """Incidents of which the one about the observer is closed by somebody else, as soon as it was read."""
 
     async def observer_incident(self) -> Incident | None:

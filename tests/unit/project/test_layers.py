@@ -37,7 +37,7 @@ class Violation(NamedTuple):
 
 VIOLATIONS = (
     Violation("errors.py", "import kintsugi.settings", "layers"),
-    Violation("ledger/store.py", "from kintsugi.kube.client import KubeClient", "layers"),
+    Violation("ledger/store/transactions.py", "from kintsugi.kube.client import KubeClient", "layers"),
     Violation("executor.py", "from kintsugi.runner import Journal", "layers"),
     Violation("runner/gate.py", "from kintsugi.runner.driver import RunDriver", "runner"),
     Violation("newcomer.py", "", "layers"),

@@ -23,9 +23,10 @@ BORDERS = {
     "app/lifecycle.py": "one that cannot be closed keeps no other open",
     "commands/registry.py": "a stranger's module is loaded",
     "kube/object_cache.py": "each change of each object: hands on to Containment",
-    "ledger/group_committer.py": "raised at every caller who waits",
-    "ledger/store.py": "raised at every caller whose write was in the transaction",
+    "ledger/signals/group_committer.py": "raised at every caller who waits",
+    "ledger/store/transactions.py": "raised at every caller whose write was in the transaction",
     "pipeline/run_supervisor.py": "one run's task",
+    "retries.py": "the first attempt: raised again in the loop that decides about it",
     "server/ports.py": "a thread",
     "telemetry/containment.py": "the helper",
     "views/service_views.py": "each change of each object: hands on to Containment",
@@ -62,7 +63,7 @@ def test_functions_are_short(package: tuple[Module, ...]) -> None:
 LOAD_LATE = (
     "daemon/kintsugi/cli/",
     "daemon/kintsugi_demo/kintsugi_demo/command.py",
-    "daemon/kintsugi/ledger/schema.py",
+    "daemon/kintsugi/ledger/store/schema.py",
 )
 """The command line, so that its help comes at once; and alembic, which only a ledger of an earlier version needs."""
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from kintsugi.commands.registry import command_types
-from kintsugi.ledger.tables import metadata
+from kintsugi.ledger.store.tables import metadata
 from kintsugi.model import command, records, remedies, restores
 from kintsugi.telemetry import Metrics
 from kintsugi_restore import commands as worker_commands

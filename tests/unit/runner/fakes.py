@@ -15,7 +15,7 @@ from kintsugi.commands import render
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
 from kintsugi.executor import Executor
-from kintsugi.ledger.runs import RecentChanges
+from kintsugi.ledger.incidents.incidents import RecentChanges
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata
@@ -279,13 +279,9 @@ class RunLedger:
         """Return the diagnoses of the incident."""
         return tuple(self.diagnosed)
 
-    async def approvals(self, incident: str) -> tuple[Approval, ...]:
-        """List the questions of an incident."""
-        return tuple(each for each in self.questions if each.incident == incident)
-
-    async def approvals_of(self, of: Collection[str]) -> tuple[Approval, ...]:
-        """List the questions of several incidents."""
-        return tuple([each for incident in of for each in await self.approvals(incident)])
+    async def approvals_of(self, *of: str) -> tuple[Approval, ...]:
+        """List the questions of incidents."""
+        return tuple(each for each in self.questions if each.incident in of)
 
     async def put_notice_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
         """Notify a person, once for the same words."""

@@ -74,7 +74,7 @@ async def test_all_that_comes_before_a_change_is_in_the_commit_of_its_intent() -
         ]
     ]
     assert [kind for _, kind, _ in bench.rows.evidence] == ["description", "events", "logs"]
-    assert bench.journal.run.workload_found == FOUND == (await bench.rows.ledger.runs.get("run-1")).workload_found
+    assert bench.journal.run.workload_found == FOUND == (await bench.rows.ledger.incidents.run("run-1")).workload_found
 
 
 async def test_what_no_other_write_follows_is_written_after_a_moment() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.ledger.texts import without_secrets
+from kintsugi.ledger.store.texts import without_secrets
 from kintsugi.mask import MASK
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
 from tests.unit.executor.power import Power

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from msgspec.structs import replace as changed
@@ -91,6 +92,30 @@ async def scene(watched: WatchedLedger) -> WatchScene:
 
 
 FIRING, RESOLVED = SignalStatus.FIRING, SignalStatus.RESOLVED
+
+
+@pytest.mark.looptime
+async def test_a_watch_looks_once_a_second_while_nothing_happens_and_at_news_at_once(scene: WatchScene) -> None:
+    looks: list[float] = []
+    clock, step, every = asyncio.get_running_loop(), scene.watch.step, timedelta(milliseconds=100)
+
+    async def counted() -> None:
+        looks.append(clock.time())
+        await step()
+
+    scene.see(ready=3)
+    refresh = patch.object(scene.services, "refresh", wraps=scene.services.refresh)
+    with patch.object(scene.watch, "step", counted), refresh as refreshes:
+        running = [asyncio.create_task(each.run(every)) for each in (scene.services, scene.watch)]
+        await asyncio.sleep(20)
+        assert 15 < len(looks) < 25
+        assert 15 < refreshes.call_count < 25
+        scene.caches.pods.put(factories.pod("web-0", ready=False, version="news"))
+        await asyncio.sleep(0.25)
+        assert scene.ledger.told == [FIRING]
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_a_condition_that_ends_while_its_signal_is_being_committed_is_resolved(scene: WatchScene) -> None:

@@ -17,7 +17,7 @@ import pytest
 from kintsugi.catalog import files_in, load
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.kube.api_errors import Request
-from kintsugi.kube.pages import Page, Reader
+from kintsugi.kube.pages import Page, Reader, raw_items
 from kintsugi.kube.reflector import Reflector
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.views import Caches, ServiceViews
@@ -63,7 +63,9 @@ class PodServer:
         """List the pods."""
         items = b",".join(each.at(SAME) for each in self._pods)
         body = b'{"metadata":{"resourceVersion":"%d"},"items":[%b]}' % (SAME, items)
-        metadata, found = read(Request(method="GET", path=resource.path(None)), body)
+        request = Request(method="GET", path=resource.path(None))
+        metadata, raw = raw_items(request, body)
+        found = read(request, raw)
         yield Page(metadata=metadata, items=found, first=True)
 
     @asynccontextmanager

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.inbox import Accepted, Evaluate
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.signals.deliveries import Accepted, Evaluate
+from kintsugi.ledger.signals.signals import Signals
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.records import PendingMatch, Signal, SignalSource, SignalStatus
 from tests.harness.ledgers import Outage, in_memory
 from tests.unit.factories import NOW
@@ -32,7 +32,7 @@ class Meanwhile(Outage):
             self.happens()
 
 
-class NotedSignals(SignalRepository):
+class NotedSignals(Signals):
     """Signals whose status is noted once they are taken."""
 
     def __init__(self, store: Store) -> None:
@@ -56,7 +56,7 @@ class WatchedLedger:
 
     async def kept(self) -> dict[tuple[str, str], PendingMatch]:
         """Return the conditions that hold, by rule and uid."""
-        return {(each.rule, each.target.uid): each for each in await self.ledger.pending_matches.conditions()}
+        return {(each.rule, each.target.uid): each for each in await self.ledger.signals.conditions()}
 
     async def firing(self) -> tuple[Signal, ...]:
         """Return the watch's signals that fire."""
@@ -64,7 +64,7 @@ class WatchedLedger:
 
     async def keep(self, *began: PendingMatch, ended: Sequence[tuple[str, str]] = ()) -> None:
         """Keep conditions as another process has left them."""
-        await self.ledger.pending_matches.save_conditions(began, ended)
+        await self.ledger.signals.save_conditions(began, ended)
 
 
 @asynccontextmanager

@@ -327,8 +327,9 @@ async def test_going_blind_and_seeing_again_are_noticed_without_any_change_of_an
     cluster = whole_cluster()
     cluster.seen()
     running = asyncio.create_task(cluster.services.run(timedelta(milliseconds=100)))
+    await asyncio.sleep(5)
     cluster.caches.pods.problem = "the connection was reset"
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(1.2)
     blind = cluster.services.views["web"]
     assert not blind.is_current
     cluster.caches.pods.problem = ""

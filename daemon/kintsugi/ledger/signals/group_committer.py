@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger.inbox import DeliveryResult, Evaluate, text_length
+from kintsugi.ledger.signals.deliveries import DeliveryResult, Evaluate, text_length
 from kintsugi.model.records import Signal
 
 MOST_WAITING = 50_000

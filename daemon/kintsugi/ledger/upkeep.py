@@ -11,9 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import Column, ColumnElement, Connection, Delete, Select, and_, delete, exists, func, select, tuple_
 
-from kintsugi.ledger.history import LAST_RUNS
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import (
+from kintsugi.ledger.incidents.history import LAST_RUNS
+from kintsugi.ledger.store.tables import (
     aborts,
     approvals,
     catalogs,
@@ -32,6 +31,7 @@ from kintsugi.ledger.tables import (
     signals,
     steps,
 )
+from kintsugi.ledger.store.transactions import Aggregate
 
 NEWEST_CATALOGS = 5
 """Catalogs kept without a run: each replica may have loaded another one during a rollout."""
@@ -53,7 +53,7 @@ class RetentionTerms:
     workloads: Collection[str] | None = None
 
 
-class RetentionRepository(Repository):
+class Upkeep(Aggregate):
     """The one place where rows are deleted for their age."""
 
     async def prune(

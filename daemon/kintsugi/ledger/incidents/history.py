@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select, union, union_all
 
 from kintsugi.commands.registry import definitions_by_verb
-from kintsugi.decisions.recurrence import PastRecovery, RunRemedies, failed_remedies
-from kintsugi.ledger.rows import columns, read_leniently, read_one, readable, unreadable
-from kintsugi.ledger.store import Repository, Windows
-from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
+from kintsugi.decisions.recurrence import PastRecovery, RunRemedies
+from kintsugi.ledger.store.rows import columns, read_leniently, read_one, readable, unreadable
+from kintsugi.ledger.store.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
+from kintsugi.ledger.store.transactions import Windows
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, KnownFaults
@@ -45,7 +45,7 @@ RESUMED = (
     .scalar_subquery()
     .label("resumed")
 )
-"""When a person ended the rest after a run's hand-over (see `PauseRepository.end_rest`), NULL where nobody has."""
+"""When a person ended the rest after a run's hand-over (see `People.end_rest`), NULL where nobody has."""
 
 _RECOVERY = runs.c.kind == RunKind.RECOVERY
 """Drills disrupt nothing, and say nothing about whether a recovery helps: no guard counts them."""
@@ -298,19 +298,7 @@ def notified_since(connection: Connection, service: str, runbook: str, since: da
     return read_one(connection, Incident, query)
 
 
-class RemedyRepository(Repository):
-    """The tried remedies of services."""
-
-    async def failed_remedies(self, service: str, since: datetime) -> frozenset[RemedyKind]:
-        """
-        Return the remedies of runs that have ended since then without having helped.
-
-        None of those before one that helped, or before a person resumed the service.
-        """
-        return failed_remedies(await self._store.read(lambda connection: _read(connection, service, since)))
-
-
-def _read(connection: Connection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
+def read_remedies(connection: Connection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
     """Read what each diagnosis of the newest runs has named; the newest run first. A word of a later version is passed over."""
     newest = (
         select(runs.c.id, runs.c.state, RESUMED)

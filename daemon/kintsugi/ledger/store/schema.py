@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 
 from kintsugi.errors import LedgerError
-from kintsugi.ledger.engines import shown_url
-from kintsugi.ledger.tables import metadata
+from kintsugi.ledger.store.engines import shown_url
+from kintsugi.ledger.store.tables import metadata
 
 VERSIONS = ("v1",)
 """The revisions of the migrations, oldest first."""

@@ -28,13 +28,12 @@ from sqlalchemy import (
     update,
 )
 
-from kintsugi.ledger import episodes
-from kintsugi.ledger.engines import off_loop
-from kintsugi.ledger.episodes import Episode, Seen
-from kintsugi.ledger.rows import UNKNOWN_TIME, moment
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import signals
-from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels_and_annotations
+from kintsugi.ledger.signals import episodes
+from kintsugi.ledger.signals.episodes import Episode, Seen
+from kintsugi.ledger.store.engines import off_loop
+from kintsugi.ledger.store.rows import UNKNOWN_TIME, moment
+from kintsugi.ledger.store.tables import signals
+from kintsugi.ledger.store.texts import clean, clean_key, dump, dump_labels_and_annotations
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 from kintsugi.offload import searched
@@ -433,44 +432,20 @@ def _as_text(moment: datetime | None) -> object:
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-class EpisodeReopener(Repository):
+def reopen_episodes(connection: Connection, waited: Mapping[str, datetime], now: datetime, after: timedelta) -> int:
     """
-    Alerts that fire again with the beginning that they had.
+    Make signals of episodes that fired again with the beginning that they had; return how many.
 
-    Such a firing is noted with its delivery, and the note is cleared when the alert resolves after all. A note that has
-    waited long enough becomes a signal of its own, which is evaluated like any other.
+    Such a firing is noted with its delivery (`waited`: when, by key), and the note is cleared when the alert resolves after
+    all. A note that has waited long enough becomes a signal of its own, which is evaluated like any other.
     """
-
-    async def reopen(self, now: datetime, after: timedelta, limit: int = 500) -> int:
-        """
-        Reopen episodes that fired again `after` ago or longer and have not resolved since; return the number of signals.
-
-        At most `limit` are checked, the longest waiting first. Raises `StaleEpoch` when another daemon has taken the lead.
-        """
-        due = select(signals.c.key, signals.c.refired).where(signals.c.refired <= now - after)
-        due = due.order_by(signals.c.refired).limit(limit)
-
-        def work(connection: Connection) -> int:
-            self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
-            waited = {row.key: row.refired for row in reversed(connection.execute(due).all())}
-            if not waited:
-                return 0
-            known = known_episodes(connection, list(waited), min(waited.values()))
-            left = [
-                (timeline, episodes.continued(timeline, now - after, new_id("sig", now))) for timeline in known.values()
-            ]
-            return _write_reopened(connection, left, now)
-
-        return await self._store.write("reopen", work, fenced=True) if await self._select(due.limit(1)) else 0
-
-
-def _write_reopened(
-    connection: Connection, timelines: Sequence[tuple[Sequence[Episode], Sequence[Episode]]], now: datetime
-) -> int:
-    """Write the changed timelines: delete the notes, then insert the new signals."""
-    noted = [each.id for before, after in timelines if after is not before for each in before if each.refired]
+    if not waited:
+        return 0
+    known = known_episodes(connection, list(waited), min(waited.values())).values()
+    timelines = [(each, episodes.continued(each, now - after, new_id("sig", now))) for each in known]
+    noted = [each.id for before, then in timelines if then is not before for each in before if each.refired]
     connection.execute(_FORGET, {"ids": noted})
-    opened = [after[-1] for before, after in timelines if len(after) > len(before)]
+    opened = [then[-1] for before, then in timelines if len(then) > len(before)]
     for episode in opened:
         connection.execute(_copy(episode, now))
     return len(opened)

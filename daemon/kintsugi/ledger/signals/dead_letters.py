@@ -14,26 +14,19 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
-from kintsugi.errors import NotRecorded
-from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
 from kintsugi.ledger.outbox import put_notice
-from kintsugi.ledger.rows import (
+from kintsugi.ledger.store.columns import RedactedText, TextColumn, Unreadable
+from kintsugi.ledger.store.rows import (
     columns,
-    read_leniently,
-    read_one,
     signal,
     unreadable,
     values,
     verdict_values,
 )
-from kintsugi.ledger.store import Repository, is_before
-from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
-from kintsugi.model.api_types import DeadLetterSummary
+from kintsugi.ledger.store.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.records import (
     DeadLetter,
-    Incident,
     IncidentState,
-    PendingMatch,
     Reason,
     Signal,
     Verdict,
@@ -45,8 +38,6 @@ from kintsugi.telemetry import SECRETS
 MOST_DEAD_LETTERS = 1_000
 _EXCERPT = 2_000
 """Characters that are kept of a row, as of an alert that could not be read."""
-
-_SHOWN = tuple(dead_letters.c[name] for name in ("id", "source", "received", "reason", "excerpt"))
 
 _PUT = insert(dead_letters).values(
     {
@@ -100,11 +91,12 @@ def put_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> N
 
     The newest 1,000 stay, so that a flood of nonsense cannot fill the disk.
     """
+    if not letters:
+        return
     newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
     rows = {letter.id: values(letter) for letter in letters}
-    if rows:
-        connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
-        connection.execute(_PUT, list(rows.values()))
+    connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
+    connection.execute(_PUT, list(rows.values()))
     kept = newest.limit(MOST_DEAD_LETTERS).subquery()
     connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
 
@@ -144,77 +136,3 @@ def close_without_run(connection: Connection, incident: str, reason: str, now: d
     state = IncidentState.NEEDS_OPERATOR
     if connection.execute(closed.values(state=state, reason=reason, closed=now)).rowcount:
         put_notice(connection, incident, state, reason, now)
-
-
-class DeadLetterRepository(Repository):
-    """Dead letters: deliveries that could not be understood."""
-
-    async def summaries(self, *, limit: int, before: str = "") -> Sequence[DeadLetterSummary]:
-        """
-        Return the newest dead letters without their payloads, newest first, of those before the one with the id `before`.
-
-        Raises `NotRecorded` when there is no such letter.
-        """
-        order = (dead_letters.c.received, dead_letters.c.id)
-        query = select(*_SHOWN, dead_letters.c.payload.is_not(None).label("resendable"))
-        query = query.order_by(*(column.desc() for column in order)).limit(limit)
-
-        def work(connection: Connection) -> Sequence[DeadLetterSummary]:
-            page = query
-            if before:
-                place = connection.execute(select(*order).where(dead_letters.c.id == before)).one_or_none()
-                if place is None:
-                    raise _not_there(before)
-                page = query.where(is_before(order, place))
-            return [read_leniently(DeadLetterSummary, row) for row in connection.execute(page)]
-
-        return await self._store.read(work)
-
-    async def get(self, letter: str) -> DeadLetter:
-        """Return a dead letter with its payload. Raises `NotRecorded` when there is no such letter."""
-        query = select(*columns(DeadLetter, dead_letters)).where(dead_letters.c.id == letter)
-
-        def work(connection: Connection) -> DeadLetter:
-            found = read_one(connection, DeadLetter, query)
-            if found is None:
-                raise _not_there(letter)
-            return found
-
-        return await self._store.read(work)
-
-    async def forget(self, letter: str) -> None:
-        """Delete a dead letter that has been understood after all; one that is gone already is no error."""
-        await self._execute("forget-dead-letter", delete(dead_letters).where(dead_letters.c.id == letter))
-
-
-def _not_there(letter: str) -> NotRecorded:
-    return NotRecorded(f"there is no dead letter {letter}: `kintsugi dead-letters` lists the newest 1,000")
-
-
-class RowRepair(Repository):
-    """
-    Closes or deletes unreadable rows that nothing else would ever close, when the daemon starts and every hour.
-
-    All other readers skip such a row, or read it as far as they can: see `rows`. An unreadable run is closed when it is
-    resumed, a signal when it is evaluated.
-    """
-
-    async def repair_rows(self, now: datetime) -> None:
-        """
-        Hand unreadable open incidents without a run to a person; delete unreadable conditions.
-
-        Such a condition is found again where it holds. Raises `StaleEpoch` when another daemon has taken the lead.
-        """
-        opened = await self._rows(Incident, select(*columns(Incident, incidents)).where(incidents.c.closed.is_(None)))
-        held = await self._rows(PendingMatch, select(conditions))
-        lost = {row.id: error for row in opened if (error := unreadable(Incident, row)) is not None}
-        forgotten = [(row.rule, row.uid) for row in held if unreadable(PendingMatch, row) is not None]
-
-        def work(connection: Connection) -> None:
-            for incident, error in lost.items():
-                close_without_run(connection, incident, str(error), now)
-            for rule, uid in forgotten:
-                connection.execute(delete(conditions).where(conditions.c.rule == rule, conditions.c.uid == uid))
-
-        if lost or forgotten:
-            await self._store.write("mend", work, fenced=True)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
+from kintsugi.ledger.store.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
 from kintsugi.model.outages import Outage, Superseded
 from kintsugi.model.records import (
     IncidentState,

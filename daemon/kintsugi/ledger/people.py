@@ -1,28 +1,34 @@
-"""Questions to people and their answers; pauses, and the rests that people have ended."""
+"""
+Questions to people and their answers; aborts and pauses, and the rests that people have ended.
+
+An abort is kept before it takes effect.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, update
 
 from kintsugi.decisions.reconciliation import rejection
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.history import PAUSES
-from kintsugi.ledger.incidents import find_incident
+from kintsugi.ledger.incidents.history import PAUSES
+from kintsugi.ledger.incidents.runs import find_incident, last_run
 from kintsugi.ledger.outbox import put_notice_once
-from kintsugi.ledger.rows import columns, read_one, values
-from kintsugi.ledger.signals import evaluate_anew
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import approvals, pauses
+from kintsugi.ledger.signals.signals import evaluate_anew
+from kintsugi.ledger.store.rows import columns, read_one, readable, values
+from kintsugi.ledger.store.tables import aborts, approvals, incidents, pauses, runs
+from kintsugi.ledger.store.transactions import Aggregate, insert_once
 from kintsugi.model.api_types import RejectRequest
-from kintsugi.model.records import Approval, IncidentState, Pause
+from kintsugi.model.history import Abort
+from kintsugi.model.records import Approval, Incident, IncidentState, Pause, RunKind, RunRecord
 
 _APPROVAL = columns(Approval, approvals)
+_ABORT = select(*columns(Abort, aborts)).where(aborts.c.incident == bindparam("incident"))
 _CHANGED = "the plan has changed since it was shown: review it again"
 
 
-class ApprovalRepository(Repository):
-    """Questions and answers. Any replica may write them: an answer needs no leader."""
+class People(Aggregate):
+    """What people are asked, answer and request. Any replica may write questions, answers and pauses: these need no leader."""
 
     async def ask(self, approval: Approval, *, notice: str = "") -> None:
         """
@@ -30,19 +36,12 @@ class ApprovalRepository(Repository):
 
         `notice` is the notice of a question that changes no state, since another one came before it.
         """
-        asked = select(approvals.c.number).where(
-            approvals.c.incident == approval.incident,
-            approvals.c.path == approval.path,
-            approvals.c.plan == approval.plan,
-            approvals.c.asked == approval.asked,
-        )
 
         def work(connection: Connection) -> None:
-            if connection.execute(asked).first() is None:
-                connection.execute(insert(approvals).values(values(approval)))
-                if notice:
-                    state = IncidentState.AWAITING_APPROVAL
-                    put_notice_once(connection, approval.incident, state, notice, approval.asked)
+            asked = insert_once(connection, approvals, values(approval), by=("incident", "path", "plan", "asked"))
+            if asked and notice:
+                state = IncidentState.AWAITING_APPROVAL
+                put_notice_once(connection, approval.incident, state, notice, approval.asked)
 
         await self._store.write(f"ask {approval.path}", work)
 
@@ -90,51 +89,44 @@ class ApprovalRepository(Repository):
 
         return await self._store.write(f"reject {path or 'plan'}", work)
 
-    async def of_incident(self, incident: str) -> tuple[Approval, ...]:
-        """Return an incident's questions with their answers, oldest first."""
-        return await self.of_incidents([incident])
-
-    async def of_incidents(self, of: Collection[str]) -> tuple[Approval, ...]:
-        """Return the questions of several incidents with their answers, oldest first."""
+    async def approvals_of(self, *of: str) -> tuple[Approval, ...]:
+        """Return the questions of incidents with their answers, oldest first."""
         query = select(*_APPROVAL).where(approvals.c.incident.in_(of)).order_by(approvals.c.number)
         return await self._whole(Approval, query) if of else ()
 
+    async def abort(self, abort: Abort) -> Abort:
+        """
+        Keep that a person aborts an incident; of two aborts the first stays.
 
-def _newest(connection: Connection, incident: str, path: str) -> Approval | None:
-    """Read the newest question of a step, and lock its row."""
-    query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
-    newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
-    return read_one(connection, Approval, newest)
+        Raises `NotRecorded` for no such incident, `WrongState` while its run rolls back, when the incident is closed, and when
+        nothing is done for it.
+        """
 
+        def work(connection: Connection) -> Abort:
+            # a run is locked before its incident, as by its moves
+            connection.execute(select(runs.c.id).where(runs.c.incident == abort.incident).with_for_update())
+            connection.execute(select(incidents.c.id).where(incidents.c.id == abort.incident).with_for_update())
+            incident = find_incident(connection, abort.incident)
+            _refuse_rollback(incident, last_run(connection, incident.id))
+            known = _find_abort(connection, incident.id)
+            if known is not None:
+                return known
+            if incident.closed is not None or incident.kind is RunKind.OBSERVER:
+                raise WrongState(f"incident {incident.id} is {incident.state}: there is nothing to abort")
+            connection.execute(insert(aborts).values(values(abort)))
+            return abort
 
-def _answer(connection: Connection, asked: Approval, now: datetime, **answer: object) -> Approval:
-    """Write the answer to a question that has not expired, of an incident that is open; return the question with it."""
-    found = find_incident(connection, asked.incident)
-    if found.closed is not None:
-        raise WrongState(f"incident {asked.incident} is {found.state} and asks for no approval")
-    expired = f"the question expired at {asked.expires:%H:%M:%S}: it will be asked again"
-    _check(now < asked.expires, asked.incident, expired)
-    same = (getattr(approvals.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))
-    connection.execute(update(approvals).where(*same).values(answer))
-    kept = _newest(connection, asked.incident, asked.path)
-    assert kept is not None
-    return kept
+        return await self._store.write("abort", work, fenced=True)
 
-
-def _check(holds: bool, incident: str, what: str) -> None:
-    if not holds:
-        raise WrongState(f"incident {incident}: {what}")
-
-
-class PauseRepository(Repository):
-    """Pauses. Any replica may write them: a pause needs no leader."""
+    async def abort_of(self, incident: str) -> Abort | None:
+        """Return the abort of an incident, None without one."""
+        return await self._store.read(lambda connection: _find_abort(connection, incident))
 
     async def pause(self, pause: Pause) -> None:
         """Begin a pause; the same id twice is the same pause."""
 
         def work(connection: Connection) -> None:
-            if connection.scalar(select(pauses.c.id).where(pauses.c.id == pause.id)) is None:
-                connection.execute(insert(pauses).values(values(pause)))
+            insert_once(connection, pauses, values(pause), by=("id",))
 
         await self._store.write("pause", work)
 
@@ -173,11 +165,11 @@ class PauseRepository(Repository):
         found = await self._shown(Pause, select(*columns(Pause, pauses)).where(pauses.c.id == incident))
         return next(iter(found), None)
 
-    async def in_force(self, now: datetime) -> tuple[Pause, ...]:
+    async def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """Return the pauses in force at `now`, oldest first. One whose subject cannot be read applies to everything."""
         return await self._shown(Pause, PAUSES, {"now": now})
 
-    async def since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:
+    async def pauses_since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:
         """
         Return the pauses that held at any time from `moment` to `now`, oldest first.
 
@@ -193,3 +185,42 @@ class PauseRepository(Repository):
         others = [column for column in columns(Pause, pauses) if column is not pauses.c.until]
         query = select(*others, first.label("until")).where(held).order_by(pauses.c.since, pauses.c.id)
         return await self._shown(Pause, query)
+
+
+def _newest(connection: Connection, incident: str, path: str) -> Approval | None:
+    """Read the newest question of a step, and lock its row."""
+    query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
+    newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
+    return read_one(connection, Approval, newest)
+
+
+def _answer(connection: Connection, asked: Approval, now: datetime, **answer: object) -> Approval:
+    """Write the answer to a question that has not expired, of an incident that is open; return the question with it."""
+    found = find_incident(connection, asked.incident)
+    if found.closed is not None:
+        raise WrongState(f"incident {asked.incident} is {found.state} and asks for no approval")
+    expired = f"the question expired at {asked.expires:%H:%M:%S}: it will be asked again"
+    _check(now < asked.expires, asked.incident, expired)
+    same = (getattr(approvals.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))
+    connection.execute(update(approvals).where(*same).values(answer))
+    kept = _newest(connection, asked.incident, asked.path)
+    assert kept is not None
+    return kept
+
+
+def _check(holds: bool, incident: str, what: str) -> None:
+    if not holds:
+        raise WrongState(f"incident {incident}: {what}")
+
+
+def _refuse_rollback(incident: Incident, run: RunRecord | None) -> None:
+    """Raise WrongState for a run that rolls back, also while it asks a person about a step of the rollback."""
+    asks = run is not None and run.state is IncidentState.AWAITING_APPROVAL and run.steps_finished_at is not None
+    if incident.state is IncidentState.ROLLING_BACK or (asks and incident.closed is None):
+        stop = f"kintsugi pause --service {incident.service} --freeze --why TEXT"
+        why = "the run is rolling back, and half of a rollback would be worse than none"
+        raise WrongState(f"incident {incident.id}: {why}. To stop its writes: {stop}")
+
+
+def _find_abort(connection: Connection, incident: str) -> Abort | None:
+    return next(iter(readable(Abort, connection.execute(_ABORT, {"incident": incident}).all())), None)

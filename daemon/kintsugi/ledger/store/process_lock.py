@@ -21,7 +21,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerHeld, LedgerUnavailable, StaleEpoch
-from kintsugi.ledger.engines import DRIVER_ERRORS, Engines, PostgresPool, ledger_error
+from kintsugi.ledger.store.engines import DRIVER_ERRORS, Engines, PostgresPool, ledger_error
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from sqlalchemy import TIMESTAMP, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import override
 
-from kintsugi.ledger.texts import clean, dump, dump_labels, for_people, load, load_labels
+from kintsugi.ledger.store.texts import clean, dump, dump_labels, for_people, load, load_labels
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """
 The connector: transactions on the ledger's database, the epoch of the leader, and the one function that commits; and the base
-of the repositories, which read and write by it.
+of the aggregates, which read and write by it.
 
 Every change goes through `Store.write`. One transaction is under way at a time; works that arrive meanwhile wait, and go into
 the next one together, so that they share its commit: the epoch is tested once for all that are a leader's, each runs inside a
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -24,9 +24,12 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    Insert,
     Row,
     Select,
+    Table,
     UpdateBase,
+    bindparam,
     delete,
     func,
     insert,
@@ -39,7 +42,7 @@ from sqlalchemy.dialects import postgresql
 
 from kintsugi.cancellation import uncancelled
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
-from kintsugi.ledger.engines import (
+from kintsugi.ledger.store.engines import (
     DRIVER_ERRORS,
     DatabaseFailure,
     Engines,
@@ -48,8 +51,8 @@ from kintsugi.ledger.engines import (
     ledger_error,
     off_loop,
 )
-from kintsugi.ledger.rows import read_leniently, readable, unreadable
-from kintsugi.ledger.tables import commit_counts, leadership, pauses
+from kintsugi.ledger.store.rows import read_leniently, readable, unreadable
+from kintsugi.ledger.store.tables import commit_counts, leadership, pauses
 from kintsugi.model.records import DeadLetter, PauseScope, Signal, StepRecord
 from kintsugi.retries import Waits, retry
 
@@ -402,8 +405,23 @@ def is_before(order: Sequence[Column[Any]], place: Sequence[object]) -> ColumnEl
     return tuple_(*order) < tuple_(*values)
 
 
-class Repository:
-    """One concern of the ledger; `Ledger` binds the repositories together."""
+def insert_once(connection: Connection, table: Table, row: Mapping[str, object], *, by: tuple[str, ...]) -> bool:
+    """Insert a row unless there is one with the same values in the columns `by`, none of them NULL; return whether it was inserted."""
+    same, put = _once(table, by)
+    if connection.execute(same, {name: row[name] for name in by}).first() is not None:
+        return False
+    connection.execute(put, row)
+    return True
+
+
+@cache
+def _once(table: Table, by: tuple[str, ...]) -> tuple[Select[Any], Insert]:
+    same = (table.c[name] == bindparam(name) for name in by)
+    return select(literal(1)).select_from(table).where(*same).limit(1), insert(table)
+
+
+class Aggregate:
+    """One subject of the ledger, which is read and written as a whole; `Ledger` binds the aggregates together."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -451,6 +469,11 @@ class Repository:
         for row in rows:
             self._store.note(unreadable(kind, row))
         return rows
+
+    async def _unreadable(self, kind: type[object], query: Select[Any]) -> Sequence[tuple[Row[Any], UnreadableRow]]:
+        """Return the rows of a query that cannot be read whole, and what is wrong with each."""
+        rows = await self._rows(kind, query)
+        return [(row, error) for row in rows if (error := unreadable(kind, row)) is not None]
 
     async def _whole(self, kind: type[T], query: Select[Any], given: Parameters = None) -> tuple[T, ...]:
         """Return the records that can be read whole: only these are acted upon."""

@@ -1,7 +1,7 @@
 """Signals: accepted, evaluated, and read again until each has its verdict (P1, P9); and watched conditions that become signals."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -22,26 +22,43 @@ from sqlalchemy import (
 )
 
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.dead_letters import UnreadableSignal, masked_letters, put_aside, put_dead_letters
-from kintsugi.ledger.engines import off_loop
-from kintsugi.ledger.group_committer import GroupCommitter
-from kintsugi.ledger.inbox import (
+from kintsugi.ledger.signals.dead_letters import (
+    UnreadableSignal,
+    close_without_run,
+    masked_letters,
+    put_aside,
+    put_dead_letters,
+)
+from kintsugi.ledger.signals.deliveries import (
     DELIVERY_LOCK_ID,
     Accepted,
     DeliveryResult,
     Evaluate,
     large_texts,
+    reopen_episodes,
     summed,
     write_deliveries,
 )
-from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
-from kintsugi.ledger.store import Repository, Store, is_before
-from kintsugi.ledger.tables import conditions, incidents
-from kintsugi.ledger.tables import signals as inbox
-from kintsugi.ledger.texts import clean
-from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
+from kintsugi.ledger.signals.group_committer import GroupCommitter
+from kintsugi.ledger.store.engines import off_loop
+from kintsugi.ledger.store.rows import (
+    columns,
+    read_leniently,
+    read_one,
+    signal,
+    signal_columns,
+    unreadable,
+    verdict,
+    verdict_values,
+)
+from kintsugi.ledger.store.tables import conditions, dead_letters, incidents
+from kintsugi.ledger.store.tables import signals as inbox
+from kintsugi.ledger.store.texts import clean
+from kintsugi.ledger.store.transactions import Aggregate, Store, is_before
+from kintsugi.model.api_types import DeadLetterSummary, EvaluatedSignal, SignalQuery
 from kintsugi.model.records import (
     DeadLetter,
+    Incident,
     IncidentState,
     PendingMatch,
     Reason,
@@ -98,6 +115,27 @@ _OTHERS = tuple(kind for kind in RuleSource if kind is not RuleSource.ALERT)
 _NO_EVENT = inbox.c.kind != RuleSource.EVENT
 
 
+_OF_INCIDENT = inbox.c.incident == bindparam("incident")
+
+
+def _fires(kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
+    return exists().where(_OF_INCIDENT, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))
+
+
+_LAST_ENDED = select(inbox.c.ended).where(_OF_INCIDENT, inbox.c.ended.is_not(None), _NO_EVENT)
+_TRIGGER = select(
+    _fires(_LASTING).label("firing"),
+    _LAST_ENDED.order_by(inbox.c.ended.desc()).limit(1).scalar_subquery().label("ended"),
+    _fires((RuleSource.ALERT,)).label("alerts"),
+    _fires(_OTHERS).label("others"),
+)
+
+
+_CHUNK = 500
+
+_SHOWN = tuple(dead_letters.c[name] for name in ("id", "source", "received", "reason", "excerpt"))
+
+
 class DeliveryInbox(Protocol):
     """The port that makes signals durable. A caller that is cancelled does not take its signals back."""
 
@@ -112,8 +150,8 @@ class SignalInbox(DeliveryInbox, Protocol):
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]: ...
 
 
-class SignalRepository(Repository):
-    """The inbox and the verdicts."""
+class Signals(Aggregate):
+    """The inbox, the verdicts, the watched conditions, and the dead letters."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
@@ -168,28 +206,35 @@ class SignalRepository(Repository):
         rows = await self._rows(Signal, _DUE, {"now": now, "most": limit})
         due = [row for row in rows if unreadable(Signal, row) is None]
         if len(due) < len(rows) and self._store.epoch is not None:
-            await self._put_aside([row for row in rows if unreadable(Signal, row) is not None], now)
+            await self.quarantine(now)
         return tuple(map(signal, due))
 
-    async def set_aside_unreadable(self, now: datetime) -> None:
+    async def quarantine(self, now: datetime) -> None:
         """
-        Put every signal without a verdict aside that cannot be read: at the start, before conditions are recalled.
+        Put aside what cannot be read and nothing else would close; at the start, every hour, and where such a signal is due.
 
-        Raises `StaleEpoch` when another daemon has taken the lead.
+        A signal becomes a dead letter. An open incident without a run is handed to a person. A condition is deleted: it is
+        found again where it holds. An unreadable run is closed when it is resumed. All other readers skip such a row, or read
+        it as far as they can: see `rows`. Raises `StaleEpoch` when another daemon has taken the lead.
         """
-        rows = await self._rows(
-            Signal, select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.verdict.is_(None))
-        )
-        unreadable_rows = [row for row in rows if unreadable(Signal, row) is not None]
-        if unreadable_rows:
-            await self._put_aside(unreadable_rows, now)
+        new, again = select(inbox.c.id).where(inbox.c.verdict.is_(None)), select(inbox.c.id).where(*_PROVISIONAL)
+        waiting = select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.id.in_(union_all(new, again)))
+        opened = select(*columns(Incident, incidents)).where(incidents.c.closed.is_(None))
+        found = await self._unreadable(Signal, waiting)
+        lost = {row.id: str(error) for row, error in await self._unreadable(Incident, opened)}
+        forgotten = [(row.rule, row.uid) for row, _ in await self._unreadable(PendingMatch, select(conditions))]
+        letters = [await UnreadableSignal.of(row, now) for row, _ in found]
 
-    async def _put_aside(self, rows: Sequence[Row[Any]], now: datetime) -> None:
-        unreadable_rows = [await UnreadableSignal.of(row, now) for row in rows]
-        await self._store.write(
-            "put-aside", lambda connection: put_aside(connection, unreadable_rows, now), fenced=True
-        )
-        self.unreadable_rows += len(unreadable_rows)
+        def work(connection: Connection) -> None:
+            put_aside(connection, letters, now)
+            for incident, error in lost.items():
+                close_without_run(connection, incident, error, now)
+            for rule, uid in forgotten:
+                connection.execute(delete(conditions).where(conditions.c.rule == rule, conditions.c.uid == uid))
+
+        if letters or lost or forgotten:
+            await self._store.write("quarantine", work, fenced=True)
+            self.unreadable_rows += len(letters)
 
     async def due_at(self) -> datetime | None:
         """Return the time at which the next provisional verdict ends, None without one."""
@@ -334,50 +379,7 @@ class SignalRepository(Repository):
         found.sort(key=lambda each: (each.received, each.id))
         return tuple(each for each in found if each.ended is None)
 
-
-def evaluate_anew(connection: Connection, incident: str, rules: Collection[str], now: datetime) -> None:
-    """Make signals due that some rules refused while their service rested, and those of the incident that still fire."""
-    refused = (*_PROVISIONAL, inbox.c.until > now, inbox.c.reason.in_(_RESTING), inbox.c.judged_rule.in_(rules))
-    settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
-    theirs = (inbox.c.incident == incident, inbox.c.ended.is_(None), settled)
-    for which in (refused, theirs):
-        connection.execute(update(inbox).where(*which).values(until=now))
-
-
-def _evaluated(row: Row[Any]) -> EvaluatedSignal:
-    return EvaluatedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
-
-
-def first_page_query(request: SignalQuery) -> Select[tuple[object, ...]]:
-    """Build the query for the first page of a request."""
-    query = select(inbox).order_by(*(column.desc() for column in _ORDER)).limit(request.limit)
-    if request.verdict is not None:
-        query = query.where(inbox.c.verdict == request.verdict)
-    if request.reason is not None:
-        query = query.where(inbox.c.reason == request.reason)
-    return query
-
-
-_OF_INCIDENT = inbox.c.incident == bindparam("incident")
-
-
-def _fires(kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
-    return exists().where(_OF_INCIDENT, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))
-
-
-_LAST_ENDED = select(inbox.c.ended).where(_OF_INCIDENT, inbox.c.ended.is_not(None), _NO_EVENT)
-_TRIGGER = select(
-    _fires(_LASTING).label("firing"),
-    _LAST_ENDED.order_by(inbox.c.ended.desc()).limit(1).scalar_subquery().label("ended"),
-    _fires((RuleSource.ALERT,)).label("alerts"),
-    _fires(_OTHERS).label("others"),
-)
-
-
-class TriggerRepository(Repository):
-    """Questions about all signals of an incident, or of a sender that has fallen silent."""
-
-    async def of_incident(self, incident: str) -> Trigger:
+    async def trigger_of(self, incident: str) -> Trigger:
         """Return the summary of an incident's signals."""
         (row,) = await self._select(_TRIGGER, {"incident": incident})
         return Trigger(firing=bool(row.firing), ended=row.ended, alerts_only=bool(row.alerts) and not row.others)
@@ -416,12 +418,21 @@ class TriggerRepository(Repository):
         still = update(inbox).where(inbox.c.id.in_(found), inbox.c.ended.is_(None), inbox.c.last_seen < before)
         return await self._execute("end-stale", still.values(ended), fenced=True) if found else 0
 
+    async def reopen(self, now: datetime, after: timedelta, limit: int = 500) -> int:
+        """
+        Reopen episodes that fired again `after` ago or longer and have not resolved since; return the number of signals.
 
-_CHUNK = 500
+        At most `limit` are checked, the longest waiting first. Raises `StaleEpoch` when another daemon has taken the lead.
+        """
+        due = select(inbox.c.key, inbox.c.refired).where(inbox.c.refired <= now - after)
+        due = due.order_by(inbox.c.refired).limit(limit)
 
+        def work(connection: Connection) -> int:
+            self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
+            waited = {row.key: row.refired for row in reversed(connection.execute(due).all())}
+            return reopen_episodes(connection, waited, now, after)
 
-class PendingMatchRepository(Repository):
-    """One row a rule and object, while the condition holds."""
+        return await self._store.write("reopen", work, fenced=True) if await self._select(due.limit(1)) else 0
 
     async def conditions(self) -> tuple[PendingMatch, ...]:
         """Return all conditions that held when last seen, oldest first."""
@@ -453,3 +464,67 @@ class PendingMatchRepository(Repository):
 
         if forgotten:
             await self._store.write("save-conditions", work, fenced=True)
+
+    async def dead_letters(self, *, limit: int, before: str = "") -> Sequence[DeadLetterSummary]:
+        """
+        Return the newest dead letters without their payloads, newest first, of those before the one with the id `before`.
+
+        Raises `NotRecorded` when there is no such letter.
+        """
+        order = (dead_letters.c.received, dead_letters.c.id)
+        query = select(*_SHOWN, dead_letters.c.payload.is_not(None).label("resendable"))
+        query = query.order_by(*(column.desc() for column in order)).limit(limit)
+
+        def work(connection: Connection) -> Sequence[DeadLetterSummary]:
+            page = query
+            if before:
+                place = connection.execute(select(*order).where(dead_letters.c.id == before)).one_or_none()
+                if place is None:
+                    raise _not_there(before)
+                page = query.where(is_before(order, place))
+            return [read_leniently(DeadLetterSummary, row) for row in connection.execute(page)]
+
+        return await self._store.read(work)
+
+    async def dead_letter(self, letter: str) -> DeadLetter:
+        """Return a dead letter with its payload. Raises `NotRecorded` when there is no such letter."""
+        query = select(*columns(DeadLetter, dead_letters)).where(dead_letters.c.id == letter)
+
+        def work(connection: Connection) -> DeadLetter:
+            found = read_one(connection, DeadLetter, query)
+            if found is None:
+                raise _not_there(letter)
+            return found
+
+        return await self._store.read(work)
+
+    async def forget_dead_letter(self, letter: str) -> None:
+        """Delete a dead letter that has been understood after all; one that is gone already is no error."""
+        await self._execute("forget-dead-letter", delete(dead_letters).where(dead_letters.c.id == letter))
+
+
+def evaluate_anew(connection: Connection, incident: str, rules: Collection[str], now: datetime) -> None:
+    """Make signals due that some rules refused while their service rested, and those of the incident that still fire."""
+    refused = (*_PROVISIONAL, inbox.c.until > now, inbox.c.reason.in_(_RESTING), inbox.c.judged_rule.in_(rules))
+    settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
+    theirs = (inbox.c.incident == incident, inbox.c.ended.is_(None), settled)
+    for which in (refused, theirs):
+        connection.execute(update(inbox).where(*which).values(until=now))
+
+
+def _evaluated(row: Row[Any]) -> EvaluatedSignal:
+    return EvaluatedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
+
+
+def first_page_query(request: SignalQuery) -> Select[tuple[object, ...]]:
+    """Build the query for the first page of a request."""
+    query = select(inbox).order_by(*(column.desc() for column in _ORDER)).limit(request.limit)
+    if request.verdict is not None:
+        query = query.where(inbox.c.verdict == request.verdict)
+    if request.reason is not None:
+        query = query.where(inbox.c.reason == request.reason)
+    return query
+
+
+def _not_there(letter: str) -> NotRecorded:
+    return NotRecorded(f"there is no dead letter {letter}: `kintsugi dead-letters` lists the newest 1,000")

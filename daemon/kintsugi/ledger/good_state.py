@@ -14,9 +14,16 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError
-from kintsugi.ledger.rows import columns, moment, read_one, values
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import drills, good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
+from kintsugi.ledger.store.rows import columns, moment, read_one, values
+from kintsugi.ledger.store.tables import (
+    drills,
+    good_counts,
+    good_revisions,
+    good_templates,
+    scaled_to_zero,
+    seen_replicas,
+)
+from kintsugi.ledger.store.transactions import Aggregate
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.good_state import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
 from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState
@@ -27,8 +34,8 @@ The most characters of a template that is kept, with its encrypted part and the 
 """
 
 
-class RevisionRepository(Repository):
-    """Good revisions and good counts."""
+class GoodState(Aggregate):
+    """What was seen of services and workloads while they were healthy, and of their drills."""
 
     async def note_good(self, revisions: Sequence[GoodRevision]) -> None:
         """
@@ -72,21 +79,7 @@ class RevisionRepository(Repository):
         """Return the last counts of checks while their services were healthy: a row a step."""
         return await self._whole(GoodCount, select(*columns(GoodCount, good_counts)))
 
-
-def _note(connection: Connection, revision: GoodRevision) -> None:
-    same = (good_revisions.c.workload == revision.workload, good_revisions.c.template == revision.template)
-    last_good = moment(connection.scalar(select(good_revisions.c.last_good).where(*same)))
-    if last_good is None:
-        connection.execute(insert(good_revisions).values(values(revision)))
-    elif last_good < revision.last_good:
-        moved = update(good_revisions).where(*same).values(last_good=revision.last_good, number=revision.number)
-        connection.execute(moved if revision.adopted else moved.values(adopted=False))
-
-
-class TemplateRepository(Repository):
-    """Good templates; they are deleted with their good revisions."""
-
-    async def keep(self, template: GoodTemplate) -> bool:
+    async def keep_template(self, template: GoodTemplate) -> bool:
         """
         Keep a template in place of the workload's earlier one; return whether it was small enough.
 
@@ -97,18 +90,10 @@ class TemplateRepository(Repository):
         await self._replace("keep-template", old, [values(template)] if fits else ())
         return fits
 
-    async def last(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
+    async def good_template(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
         """Return a workload's good template, None where it is absent or cannot be read."""
         query = select(*columns(GoodTemplate, good_templates)).where(*_named(kind, namespace, name))
         return next(iter(await self._whole(GoodTemplate, query)), None)
-
-
-def _named(kind: str, namespace: str, name: str) -> tuple[ColumnElement[bool], ...]:
-    return good_templates.c.kind == kind, good_templates.c.namespace == namespace, good_templates.c.name == name
-
-
-class ReplicaRepository(Repository):
-    """The replicas of workloads, kept as long as these exist."""
 
     async def note_replicas(self, seen: Sequence[SeenReplicas]) -> None:
         """Keep the seen replicas in place of earlier ones."""
@@ -124,6 +109,39 @@ class ReplicaRepository(Repository):
     async def scaled_to_zero(self, workload: str) -> ScaledToZero | None:
         """Return the run that last scaled a workload (by uid) to 0, None for none."""
         return await self._store.read(lambda connection: read_scaled_to_zero(connection, workload))
+
+    async def drills(self) -> dict[str, DrillMemory]:
+        """Return the facts about drills, by service."""
+
+        return {known.service: known for known in await self._shown(DrillMemory, select(*_DRILL))}
+
+    async def begin_schedule(self, service: str, schedule: str, now: datetime) -> None:
+        """Start a schedule at `now`; one that has started already is left as it is."""
+
+        def work(connection: Connection) -> None:
+            known = _find(connection, service)
+            if known is None:
+                first = DrillMemory(service=service, schedule=schedule, slot=now)
+                connection.execute(insert(drills).values(values(first)))
+            elif known.schedule != schedule or known.slot is None:
+                changed = update(drills).where(drills.c.service == service)
+                connection.execute(changed.values(schedule=schedule, slot=now))
+
+        await self._store.write("begin-schedule", work, fenced=True)
+
+
+def _note(connection: Connection, revision: GoodRevision) -> None:
+    same = (good_revisions.c.workload == revision.workload, good_revisions.c.template == revision.template)
+    last_good = moment(connection.scalar(select(good_revisions.c.last_good).where(*same)))
+    if last_good is None:
+        connection.execute(insert(good_revisions).values(values(revision)))
+    elif last_good < revision.last_good:
+        moved = update(good_revisions).where(*same).values(last_good=revision.last_good, number=revision.number)
+        connection.execute(moved if revision.adopted else moved.values(adopted=False))
+
+
+def _named(kind: str, namespace: str, name: str) -> tuple[ColumnElement[bool], ...]:
+    return good_templates.c.kind == kind, good_templates.c.namespace == namespace, good_templates.c.name == name
 
 
 _SCALED_TO_ZERO = select(*columns(ScaledToZero, scaled_to_zero)).where(
@@ -166,29 +184,6 @@ def _stops(step: StepRecord) -> bool:
 
 
 _DRILL = columns(DrillMemory, drills)
-
-
-class DrillRepository(Repository):
-    """The facts about drills that are kept longer than incidents."""
-
-    async def memories(self) -> dict[str, DrillMemory]:
-        """Return the facts about drills, by service."""
-
-        return {known.service: known for known in await self._shown(DrillMemory, select(*_DRILL))}
-
-    async def begin_schedule(self, service: str, schedule: str, now: datetime) -> None:
-        """Start a schedule at `now`; one that has started already is left as it is."""
-
-        def work(connection: Connection) -> None:
-            known = _find(connection, service)
-            if known is None:
-                first = DrillMemory(service=service, schedule=schedule, slot=now)
-                connection.execute(insert(drills).values(values(first)))
-            elif known.schedule != schedule or known.slot is None:
-                changed = update(drills).where(drills.c.service == service)
-                connection.execute(changed.values(schedule=schedule, slot=now))
-
-        await self._store.write("begin-schedule", work, fenced=True)
 
 
 def note_slot(connection: Connection, service: str, slot: datetime) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 
 from kintsugi.errors import UnreadableRow
-from kintsugi.ledger.columns import Unreadable
+from kintsugi.ledger.store.columns import Unreadable
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.records import (
     DeadLetter,

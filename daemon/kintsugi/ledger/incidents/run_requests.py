@@ -5,7 +5,7 @@ Requests take turns across all replicas, so that what `decide` reads stays true 
 known by its signal: repeated after a lost answer, it gives what was decided the first time (D2).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,14 +15,20 @@ from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.decisions.recurrence import recurrence_summary
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.history import notified_since, read_attempts, read_history, read_recoveries, read_upstreams
-from kintsugi.ledger.incidents import find_child, find_incident, last_run
+from kintsugi.ledger.good_state import note_slot, read_scaled_to_zero
+from kintsugi.ledger.incidents.history import (
+    notified_since,
+    read_attempts,
+    read_history,
+    read_recoveries,
+    read_upstreams,
+)
+from kintsugi.ledger.incidents.runs import change_incident, find_child, find_incident, find_open_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.rows import columns, read_leniently, read_one, values, verdict, verdict_values
-from kintsugi.ledger.store import Repository, Store
-from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
-from kintsugi.ledger.texts import masked_step
-from kintsugi.ledger.workloads import note_slot, read_scaled_to_zero
+from kintsugi.ledger.store.rows import columns, read_leniently, values, verdict, verdict_values
+from kintsugi.ledger.store.tables import approvals, incidents, locks, runs, signals, steps
+from kintsugi.ledger.store.texts import masked_step
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override
@@ -46,17 +52,10 @@ Decide = Callable[[History], Verdict]
 
 _SIGNAL = select(signals).where(signals.c.id == bindparam("signal"))
 _SETTLE_SIGNAL = update(signals).where(signals.c.id == bindparam("which"))
-_OPEN_INCIDENT = select(*columns(Incident, incidents)).where(
-    incidents.c.service == bindparam("service"), incidents.c.closed.is_(None), incidents.c.kind == bindparam("kind")
-)
-_CHANGE_INCIDENT = update(incidents).where(incidents.c.id == bindparam("which"))
 _PUT_INCIDENT, _PUT_RUN, _PUT_LOCK = insert(incidents), insert(runs), insert(locks)
 
 RETRY_AFTER = timedelta(seconds=30)
 """The time after which a request whose lock is held is judged again."""
-
-DECISION_LOCK_ID = 0x6B696E02
-"""The lock of the turn: a transaction that decides by locks, budgets or history and writes the result holds it."""
 
 STARTED = str(StepPath.noted("started"))
 """Path under which a run keeps who started it by hand, and why."""
@@ -135,91 +134,7 @@ class RunRequestResult:
     run: RunRecord | None = None
 
 
-class RunRequestRepository(Repository):
-    """Incidents and runs begin here."""
-
-    async def request_run(self, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
-        """
-        Decide on a request and write all that follows, atomically.
-
-        STARTED: incident, run, locks and the signal's verdict. HELD, AWAITING_APPROVAL: the incident in that state
-        (its earlier one again when it is judged anew), no run. A refusal as INEFFECTIVE: an incident that is closed so at
-        once, with a notice, the first time since the last recovery. Other verdicts only settle the signal. A signal of a
-        service that has an open incident is ATTACHED to it without asking `decide`. A person's wish that has started a run
-        before is STARTED with that run, also when it is over.
-        Raises `StaleEpoch`, `LedgerUnavailable`, `NotRecorded` for a signal that was never accepted.
-        """
-
-        def work(connection: Connection) -> RunRequestResult:
-            self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
-            decision = _Decision(connection, request, now, self._store)
-            if request.parent:
-                return decision.of_child(decide)
-            if request.signal is None:
-                return decision.of_start_request(decide)
-            return decision.of_signal(request.signal.id, decide)
-
-        return await self._store.write("request-run", work, fenced=True)
-
-    async def manual_start(self, service: str, key: str) -> RunRequestResult | None:
-        """Return what a person's wish has started, None when it has started nothing yet."""
-        return await self._store.read(lambda connection: _known_start(connection, service, key))
-
-    async def overrides(self, run: str) -> frozenset[Override]:
-        """Return the overrides of the person who started a run; empty for a run that was not started by hand."""
-        return await self._store.read(lambda connection: _read_overrides(connection, run))
-
-    async def history_for(self, request: RunRequest, now: datetime) -> History:
-        """Read what a request would be decided by, without making it."""
-        place, upstreams = (request.service, request.namespace), request.upstreams
-        return await self.history(*place, now, request.runbook, upstreams, request.starts)
-
-    async def history(
-        self,
-        service: str,
-        namespace: str,
-        now: datetime,
-        runbook: str = "",
-        upstreams: Sequence[str] = (),
-        starts: str = "",
-    ) -> History:
-        """Read what a request (of `runbook`, where one is given) would be decided by, without asking for a run."""
-
-        def work(connection: Connection) -> History:
-            return replace(
-                read_history(connection, service, namespace, now, self._store.windows),
-                recoveries=read_recoveries(connection, service, runbook) if runbook else (),
-                upstreams=read_upstreams(connection, upstreams),
-                scaled_to_zero=read_scaled_to_zero(connection, starts) if starts else None,
-            )
-
-        return await self._store.read(work)
-
-    async def start_held(self, incident: str, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
-        """
-        Decide again on an incident that was held or awaits approval; its waiting signals get the new verdict.
-
-        An incident that has its run already, or is closed, is given back as ATTACHED and nothing is done.
-        """
-
-        def work(connection: Connection) -> RunRequestResult:
-            self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
-            found = find_incident(connection, incident)
-            if found.state not in _WAITING:
-                text = f"incident {incident} is {found.state} already"
-                attached = Verdict(
-                    kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text=text, rule=request.rule, incident=incident
-                )
-                return RunRequestResult(verdict=attached, incident=found, run=last_run(connection, incident))
-            decision = _Decision(connection, request, now, self._store)
-            result = decision.make(decide, own=incident)
-            decision.settle_waiting(incident, result.verdict)
-            return result
-
-        return await self._store.write("start-held", work, fenced=True)
-
-
-class _Decision:
+class Decision:
     """One request inside its transaction."""
 
     def __init__(self, connection: Connection, request: RunRequest, now: datetime, store: Store) -> None:
@@ -259,18 +174,28 @@ class _Decision:
             self.settle_waiting(waiting, result.verdict)
         return result
 
+    def of_held(self, incident: str, decide: Decide) -> RunRequestResult:
+        """Decide again for an incident that waits; its signals get the new verdict. Any other is given back as ATTACHED."""
+        found = find_incident(self._connection, incident)
+        if found.state not in _WAITING:
+            text = f"incident {incident} is {found.state} already"
+            return self._attach(found, text)
+        result = self.make(decide, own=incident)
+        self.settle_waiting(incident, result.verdict)
+        return result
+
     def of_start_request(self, decide: Decide) -> RunRequestResult:
         """Decide for a person or a schedule; a person's wish that has been started is that start."""
         start, known = self._request.manual, None
         if start is not None:
-            known = _known_start(self._connection, self._request.service, start.key)
+            known = known_start(self._connection, self._request.service, start.key)
         return known or self.make(decide, own="")
 
     def make(self, decide: Decide, *, own: str) -> RunRequestResult:
         """Decide; `own` is the incident that this request opened when it was held before, or takes over."""
         opened = self._open_incident()
         if opened is not None and (opened.id != own or opened.state not in _WAITING):
-            return self._attach(opened)
+            return self._attach(opened, f"{opened.service} has incident {opened.id} open ({opened.state})")
         request = self._request
         history = replace(
             read_history(self._connection, request.service, request.namespace, self._now, self._windows),
@@ -314,8 +239,7 @@ class _Decision:
         incident = find_incident(self._connection, known.incident)
         return RunRequestResult(verdict=known, incident=incident, run=last_run(self._connection, incident.id))
 
-    def _attach(self, incident: Incident) -> RunRequestResult:
-        text = f"{incident.service} has incident {incident.id} open ({incident.state})"
+    def _attach(self, incident: Incident, text: str) -> RunRequestResult:
         joined = Verdict(
             kind=VerdictKind.ATTACHED,
             reason=Reason.ACTIVE_RUN,
@@ -334,8 +258,7 @@ class _Decision:
         return Verdict(kind=VerdictKind.REFUSED, reason=Reason.LOCKED, text=text, until=self._now + RETRY_AFTER)
 
     def _open_incident(self) -> Incident | None:
-        about = {"service": self._request.service, "kind": self._request.kind}
-        return read_one(self._connection, Incident, _OPEN_INCIDENT, about, strict=False)
+        return find_open_incident(self._connection, self._request.service, self._request.kind)
 
     def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
         request = self._request
@@ -354,7 +277,7 @@ class _Decision:
         if opened is None:
             self._connection.execute(_PUT_INCIDENT, values(incident))
         else:
-            self._connection.execute(_CHANGE_INCIDENT, {"which": opened.id, **values(incident)})
+            change_incident(self._connection, opened.id, **values(incident))
         if opened is None or opened.state is not state:
             put_notice(self._connection, incident.id, state, reason, self._now)
         over = (
@@ -400,7 +323,8 @@ class _Decision:
         self._connection.execute(update(signals).where(which).values(verdict_values(verdict, self._now)))
 
 
-def _known_start(connection: Connection, service: str, key: str) -> RunRequestResult | None:
+def known_start(connection: Connection, service: str, key: str) -> RunRequestResult | None:
+    """Read what a person's wish has started, None when it has started nothing yet."""
     run = _find_started_run(connection, service, key)
     if run is None:
         return None
@@ -449,7 +373,7 @@ def _find_started_run(connection: Connection, service: str, key: str) -> RunReco
     return read_leniently(RunRecord, connection.execute(query).one())
 
 
-def _read_overrides(connection: Connection, run: str) -> frozenset[Override]:
+def read_overrides(connection: Connection, run: str) -> frozenset[Override]:
     """Read the overrides of a run; unreadable ones are left out."""
     kept = connection.scalar(select(steps.c.result).where(steps.c.run == run, steps.c.path == STARTED))
     named = kept.get("overrides") if isinstance(kept, dict) else None
