@@ -35,6 +35,9 @@ IDLE = timedelta(seconds=5)
 BATCH = 500
 """Signals that are evaluated before their verdicts are stored."""
 
+REST = timedelta(milliseconds=10)
+"""The shortest rest after a batch: new signals need no read, so that each would be a batch, with a commit of its own."""
+
 SIGNALS_PER_TURN = 16
 """Signals between two turns of the event loop: each has up to 64 KiB of foreign text that rules search, together 1 MiB."""
 
@@ -162,7 +165,7 @@ class Pipeline:
                 log.warning("signals wait for the ledger", error=str(error))
                 read_at = clock.time() + every.total_seconds()
             # a rest as long as the work: what comes meanwhile is judged together, and the intake has its turn to commit
-            await asyncio.sleep(min(clock.time() - began, every.total_seconds()))
+            await asyncio.sleep(min(max(clock.time() - began, REST.total_seconds()), every.total_seconds()))
 
     def _until(self, due: datetime | None, least: timedelta) -> timedelta:
         return IDLE if due is None else min(max(due - self._observed.clock(), least), IDLE)
