@@ -9,8 +9,11 @@ from tests.harness.api import Object
 from tests.harness.cluster import RealCluster
 from tests.harness.second_node import SecondNode
 
-EVICTED_AFTER = 15
+EVICTED_AFTER = 60
 """Seconds after which Kubernetes gives a lost node's pods up, where it is 300 by default."""
+
+DURATIONS = 0.2
+"""The scale of durations: what the rules wait for must come after the node is NotReady, some 50 s after its loss."""
 
 PODS = 6
 """Half of them on each node: three are enough for the shipped runbook, which scales where fewer are ready."""
@@ -35,7 +38,7 @@ def test_no_pod_of_a_lost_node_is_deleted_by_the_daemon_which_says_that_the_node
     own_cluster: RealCluster, second: SecondNode, shop: str, daemon: StartDaemon
 ) -> None:
     """P6, E32: one of two nodes is no sign against the observer; its pods are evicted and made anew by Kubernetes alone."""
-    story = ClusterStory(own_cluster, shop, daemon()).begin(good="web-service")
+    story = ClusterStory(own_cluster, shop, daemon(durations=DURATIONS)).begin(good="web-service")
     lost = {each["metadata"]["uid"] for each in story.pods() if each["spec"]["nodeName"] == second.name}
     assert len(lost) == PODS // 2, story.state()
 
