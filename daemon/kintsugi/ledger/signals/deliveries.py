@@ -114,7 +114,7 @@ _ROW = (
     "refired", "received", "last_seen",
 )  # fmt: skip
 _INSERT = _Bulk(insert(signals), _ROW)
-_INSERT_ENDED = _Bulk(insert(signals), [*_ROW, *_VERDICT])  # and what has its verdict already
+_INSERT_SETTLED = _Bulk(insert(signals), [*_ROW, *_VERDICT])
 
 _SAME = ("kind", "key", "rule", "labels", "annotations", "target")
 """The columns that a signal takes from the one that it continues: the database copies also unreadable ones."""
@@ -343,7 +343,7 @@ def _write(
     for statement, rows in (  # updates first: a key has one open episode at most
         (_UPDATE_ENDED, [(*row, *_verdict(_ENDED, at)) for ended, row in updates if ended]),
         (_UPDATE, [row for ended, row in updates if not ended]),
-        (_INSERT_ENDED, [(*row, *_verdict(settled, at)) for settled, row in inserts if settled]),
+        (_INSERT_SETTLED, [(*row, *_verdict(settled, at)) for settled, row in inserts if settled]),
         (_INSERT, [row for settled, row in inserts if not settled]),
     ):
         if rows:
