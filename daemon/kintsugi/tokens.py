@@ -51,7 +51,7 @@ def read_tokens(content: bytes, *, named: bool) -> TokenText:
     found: list[TokenLine] = []
     problems: list[str] = []
     owners: dict[bytes, tuple[str, int]] = {}
-    for number, line in _spoken(content):
+    for number, line in spoken_lines(content):
         one = _line(line, named=named)
         problem = _problem(one, owners) if isinstance(one, TokenLine) else one
         if problem:
@@ -79,7 +79,7 @@ def read_bearer(file: Path) -> str:
     return token.decode("ascii")
 
 
-def _spoken(content: bytes) -> Iterator[tuple[int, bytes]]:
+def spoken_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Go through the lines that say something, with their numbers."""
     for number, line in enumerate(content.splitlines(), 1):
         stripped = line.strip()

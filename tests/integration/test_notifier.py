@@ -1,7 +1,7 @@
 """People hear of what needs them, sooner or later, once the receiver is there (E24)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Outbox
 from kintsugi.model.records import IncidentState, Notice
-from kintsugi.notifier import Notifier
+from kintsugi.notices.notifier import Notifier, Ways
+from kintsugi.notices.webhook import Webhook
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import Metrics
 from tests.harness.waiting import eventually
@@ -45,8 +46,9 @@ class MemoryNoticeQueue(Outbox):
     async def notice_sent(self, notice: str) -> None:
         self.sent.append(notice)
 
-    async def notice_failed(self, notice: str, due: datetime) -> None:
-        self.notices[notice] = replace(self.notices[notice], attempts=self.notices[notice].attempts + 1, due=due)
+    async def notice_failed(self, notice: str, due: datetime, reached: Sequence[str] = ()) -> None:
+        known = self.notices[notice]
+        self.notices[notice] = replace(known, attempts=known.attempts + 1, due=due, reached=tuple(reached))
 
 
 @dataclass
@@ -95,7 +97,9 @@ async def telling(tmp_path: Path) -> AsyncIterator[NotifierScene]:
         clock = ManualClock()
 
         def notifier(changed: NotificationSettings) -> Notifier:
-            return Notifier(changed, outbox, session, metrics=metrics, clock=lambda: clock.now)
+            assert changed.url is not None
+            ways = Ways(webhook=Webhook(changed.url, changed, session).send)
+            return Notifier(changed, outbox, ways, metrics=metrics, clock=lambda: clock.now)
 
         hasty = notifier(replace(settings, timeout=timedelta(milliseconds=300)))
         yield NotifierScene(notifier(settings), hasty, outbox, receiver, metrics, clock)

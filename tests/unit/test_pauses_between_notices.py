@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.notifier import pause_before
+from kintsugi.notices.notifier import pause_before
 
 LONGEST = timedelta(minutes=15)
 

@@ -382,7 +382,7 @@ def outages_of(
         diagnose=finders.diagnoses.diagnose,
         containment=state.containment,
         timings=OutageTimings().scaled(settings.durations),
-        notifies=settings.notifications.url is not None,
+        notifies=settings.notifications.are_sent,
         on_fault=pipeline.evaluate_refused,
     )
     state.observed.outage = watch.outages.get

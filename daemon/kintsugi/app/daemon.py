@@ -148,7 +148,7 @@ def diagnose_verdicts(settings: Settings, core: Core, life: Lifecycle) -> None:
         clock=core.clock.now,
         containment=core.containment,
         on_notice=core.outages.note_notified
-        if settings.notifications.observed and settings.notifications.url is not None
+        if settings.notifications.observed and settings.notifications.are_sent
         else None,
     )
     core.pipeline.on_verdict(verdicts.note)

@@ -153,7 +153,7 @@ class RetentionTask:
         """Delete some batches, and end alerts that are not repeated where Alertmanager is not polled either."""
         now, loop = self.clock(), asyncio.get_running_loop()
         # where nobody is notified, people read notices with the incidents: unsent ones keep nothing
-        kept = RetentionTerms(notices=self.settings.notifications.url is not None, workloads=self.workloads())
+        kept = RetentionTerms(notices=self.settings.notifications.are_sent, workloads=self.workloads())
         gone = 0
         for _ in range(BATCHES):
             began = loop.time()

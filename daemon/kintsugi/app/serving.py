@@ -1,15 +1,20 @@
 """Starts the two HTTP ports, the poll of Alertmanager and the notifier."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.ledger import Accepted
+from kintsugi.model.notices import SlackChannel
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
-from kintsugi.notifier import NoticeHeadlines, Notifier
+from kintsugi.notices.headlines import NoticeHeadlines
+from kintsugi.notices.notifier import Notifier, Send, Ways, unreachable
+from kintsugi.notices.slack import Slack
+from kintsugi.notices.webhook import Webhook
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.operator_service import OperatorService
@@ -68,8 +73,8 @@ async def serve_on(
         clock=core.clock.now,
         on_incomplete=poller.wake if poller is not None else None,
     )
-    notify(settings, core, metrics, life)
     service = operator_service(core)
+    notify(settings, core, service, metrics, life)
     core.outages.activities = service.activities
     routes = documented(all_routes(webhook, Api(service, decode, readiness)), health_routes(health))
     authentication = Authenticator(
@@ -81,12 +86,13 @@ async def serve_on(
     return ListenAddresses(server=listening.url, health=on_health.url)
 
 
-def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> None:
-    """Send notices, where an address is given."""
-    if settings.notifications.url is None:
+def notify(settings: Settings, core: Core, service: OperatorService, metrics: Metrics, life: Lifecycle) -> None:
+    """Send notices, where an address or a token of Slack is given."""
+    chosen = settings.notifications
+    if not chosen.are_sent:
         log.warning(
             "notices not sent: outages are only shown by Events and by kintsugi services",
-            set="notifications.url",
+            set="notifications.url, or notifications.slackTokenFile with a NoticeRoute",
         )
         return
     affected = AffectedServices(
@@ -98,15 +104,26 @@ def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) ->
         delay=2 * core.diagnoses.within,
         affected=affected.of_incident,
     )
+    ways = Ways(
+        webhook=Webhook(chosen.url, chosen, core.session).send if chosen.url is not None else None,
+        routes=lambda: core.active_catalog.catalog.notice_routes,
+        destination=slack_of(settings, core, service, life) if chosen.slack_token_file is not None else unreachable,
+    )
     notifier = Notifier(
-        settings.notifications,
-        core.ledger.outbox,
-        core.session,
-        metrics=metrics,
-        clock=core.clock.now,
-        complete=headlines.complete,
+        chosen, core.ledger.outbox, ways, metrics=metrics, clock=core.clock.now, complete=headlines.complete
     )
     life.spawn("notifier", notifier.run())
+
+
+def slack_of(
+    settings: Settings, core: Core, service: OperatorService, life: Lifecycle
+) -> Callable[[str, SlackChannel], Send]:
+    """Have messages of Slack kept current and their buttons answered; return what leads to a channel."""
+    slack = Slack(settings.notifications, core.ledger.outbox, service, clock=core.clock.now)
+    life.spawn("messages of Slack", slack.run())
+    if settings.notifications.slack_app_token_file is not None:
+        life.spawn("answers from Slack", slack.take_answers())
+    return lambda route, place: partial(slack.send, route, place.channel)
 
 
 def poll(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Poller | None:

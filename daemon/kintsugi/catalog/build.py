@@ -6,6 +6,7 @@ problems noted.
 import hashlib
 import json
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from pydantic.alias_generators import to_camel
 
@@ -13,7 +14,10 @@ from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.matchers import parse_matcher, takes_everything
 from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.schema import (
+    DAYS,
     LOWEST_PRIORITY,
+    HoursShape,
+    NoticeRouteShape,
     ParameterShape,
     PatternsShape,
     RuleShape,
@@ -26,6 +30,7 @@ from kintsugi.catalog.steps import Steps
 from kintsugi.decisions.drills import unfit_for_rehearsal
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
+from kintsugi.model.notices import WEBHOOK, Hours, NoticeRoute, SlackChannel
 from kintsugi.model.rules import LabelMatcher, Rule
 from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
 from kintsugi.model.services import (
@@ -158,7 +163,7 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
         service=spec.service or "",
         runbook=spec.runbook or runbooks_of.get(spec.service or "", ""),
         when=draft.expression((*path, "when"), spec.when, Scope(names=names, start_up=draft.known.start_up)),
-        matchers=_matchers(draft),
+        matchers=_matchers_of_rule(draft),
         any_namespace=spec.namespace == "any",
         for_duration=draft.scaled(spec.for_duration),
         check=spec.check or "",
@@ -170,20 +175,24 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
     )
 
 
-def _matchers(draft: DocumentBuilder[RuleShape]) -> tuple[LabelMatcher, ...]:
+def _matchers(draft: DocumentBuilder[RuleShape] | DocumentBuilder[NoticeRouteShape]) -> tuple[LabelMatcher, ...]:
     matchers: list[LabelMatcher] = []
-    texts = draft.shape.spec.matchers or []
-    for index, text in enumerate(texts):
+    for index, text in enumerate(draft.shape.spec.matchers or ()):
         try:
             matchers.append(parse_matcher(text))
         except ValueError as error:
             draft.note(("spec", "matchers", index), str(error))
-    if len(matchers) == len(texts) and matchers and all(map(takes_everything, matchers)):
+    return tuple(matchers)
+
+
+def _matchers_of_rule(draft: DocumentBuilder[RuleShape]) -> tuple[LabelMatcher, ...]:
+    matchers = _matchers(draft)
+    if matchers and len(matchers) == len(draft.shape.spec.matchers or ()) and all(map(takes_everything, matchers)):
         draft.note(
             ("spec", "matchers"),
             "this matches every alert: one matcher must ask for a value, as in alertname=KubePodNotReady",
         )
-    return tuple(matchers)
+    return matchers
 
 
 def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
@@ -255,4 +264,33 @@ def build_patterns(draft: DocumentBuilder[PatternsShape]) -> Patterns:
         ),
         digest=digest_of(draft.document.value),
         place=draft.place(("metadata", "name")),
+    )
+
+
+def build_notice_route(draft: DocumentBuilder[NoticeRouteShape]) -> NoticeRoute:
+    """Build a notice route."""
+    spec = draft.shape.spec
+    if draft.name == WEBHOOK:
+        draft.note(
+            ("metadata", "name"), f"{WEBHOOK!r} is the receiver at notifications.url: give the route another name"
+        )
+    for index, service in enumerate(spec.services):
+        draft.one_of(("spec", "services", index), service, draft.known.services, "service")
+    return NoticeRoute(
+        name=draft.name,
+        services=frozenset(spec.services),
+        severities=frozenset(spec.severities),
+        matchers=_matchers(draft),
+        hours=_hours(spec.hours) if spec.hours is not None else None,
+        destinations=tuple(SlackChannel(channel=each.slack.channel) for each in spec.to),
+        place=draft.place(("metadata", "name")),
+    )
+
+
+def _hours(shape: HoursShape) -> Hours:
+    return Hours(
+        begin=shape.begin,
+        end=shape.end,
+        days=frozenset(map(DAYS.index, shape.days or DAYS)),
+        zone=ZoneInfo(shape.time_zone),
     )

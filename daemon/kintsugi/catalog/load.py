@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kintsugi.catalog.build import (
+    build_notice_route,
     build_patterns,
     build_rule,
     build_runbook,
@@ -29,6 +30,7 @@ from kintsugi.catalog.schema import (
     SHAPES,
     AnyShape,
     DocumentShape,
+    NoticeRouteShape,
     PatternsShape,
     RuleShape,
     RuleTemplateShape,
@@ -184,7 +186,8 @@ class _Loading:
         known = self._known(scans)
         services = self._drafts(ServiceShape, known)
         rules, templates = self._drafts(RuleShape, known), self._drafts(RuleTemplateShape, known)
-        runbooks = self._drafts(RunbookShape, known)
+        runbooks, routes = self._drafts(RunbookShape, known), self._drafts(NoticeRouteShape, known)
+        notice_routes = {name: build_notice_route(draft) for name, draft in routes.items()}
         priorities = {name: priority_of(draft.shape.spec) for name, draft in services.items()}
         starts = {name: draft.shape.spec.runbook for name, draft in services.items()}
         built = {name: build_service(draft, priorities) for name, draft in services.items()}
@@ -200,7 +203,7 @@ class _Loading:
         )
         whole.check()
         bound = whole.bound_services()
-        for drafts in (services, rules, templates, runbooks, patterns):
+        for drafts in (services, rules, templates, runbooks, patterns, routes):
             self.problems += [problem for draft in drafts.values() for problem in draft.problems]
         if self.problems:
             raise CatalogErrors(self.problems)
@@ -209,6 +212,7 @@ class _Loading:
             rules=whole.rules,
             runbooks=whole.sealed_runbooks(),
             patterns=scans,
+            notice_routes=notice_routes,
             digest=digest_of(sorted(digest_of(document.value) for document, _ in self.shapes), self.durations),
         )
 

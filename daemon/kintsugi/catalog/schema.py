@@ -6,8 +6,9 @@ expression, come afterwards.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +28,7 @@ from kintsugi.commands import rows
 from kintsugi.decisions.drills import read_schedule
 from kintsugi.durations import parse_duration
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.model.runbooks import OnFailure, RollbackPolicy, RollbackThen
+from kintsugi.model.runbooks import OnFailure, RollbackPolicy, RollbackThen, Severity
 from kintsugi.model.services import OnUpstreamFailure
 from kubeobjects.quantities import quantity
 
@@ -334,6 +335,63 @@ class PatternShape(Shape):
     severity: Literal["info", "warning", "critical"]
 
 
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, OSError, ValueError) as error:  # absent, a folder, or no path inside the database
+        raise ValueError(f"{value!r} is not a time zone: write its name, as in Europe/Berlin") from error
+    return value
+
+
+def _time_of_day(value: object) -> object:
+    """Take the text `22:00`; YAML 1.1 would read it as a number, and this reader does not."""
+    if not isinstance(value, str):
+        raise ValueError('it is not a time of day: write hours and minutes in quotes, as in "22:00"')  # noqa: TRY004
+    try:
+        return time.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f'{value!r} is not a time of day: write hours and minutes in quotes, as in "22:00"') from error
+
+
+TimeOfDay = Annotated[
+    time, BeforeValidator(_time_of_day, json_schema_input_type=Annotated[str, Field(pattern=r"^[0-2]\d:[0-5]\d$")])
+]
+
+
+class HoursShape(Shape):
+    """Hours of some weekdays; those that end before they begin end on the next day."""
+
+    begin: TimeOfDay = Field(default=time(0), alias="from")
+    end: TimeOfDay = Field(default=time(0), alias="to")
+    days: list[Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]] = []
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+
+
+class SlackShape(Shape):
+    """A channel of Slack."""
+
+    channel: Annotated[str, StringConstraints(pattern=r"^[CDG][A-Z0-9]{8,}$")]
+
+
+class DestinationShape(Shape):
+    """One place where people are told."""
+
+    slack: SlackShape
+
+
+class NoticeRouteSpecShape(Shape):
+    """Which notices go where; `to` lists places, of which the first that takes a notice gets it."""
+
+    services: list[Name] = []
+    severities: Annotated[list[Severity], Field(strict=False)] = []
+    matchers: list[Text] = []
+    hours: HoursShape | None = None
+    to: Annotated[list[DestinationShape], Field(min_length=1, max_length=10)]
+
+
 class DocumentShape(Shape):
     """The base of all documents: their first keys."""
 
@@ -376,13 +434,21 @@ class PatternsShape(DocumentShape):
     spec: Annotated[list[PatternShape], Field(min_length=1)]
 
 
-AnyShape = ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape
-SHAPES: Mapping[str, type[ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape]] = {
+class NoticeRouteShape(DocumentShape):
+    """A NoticeRoute document."""
+
+    kind: Literal["NoticeRoute"]
+    spec: NoticeRouteSpecShape
+
+
+AnyShape = ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape | NoticeRouteShape
+SHAPES: Mapping[str, type[AnyShape]] = {
     "Service": ServiceShape,
     "Rule": RuleShape,
     "RuleTemplate": RuleTemplateShape,
     "Runbook": RunbookShape,
     "Patterns": PatternsShape,
+    "NoticeRoute": NoticeRouteShape,
 }
 
 

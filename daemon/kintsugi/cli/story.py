@@ -11,19 +11,14 @@ from rich.text import Text
 
 from kintsugi.cli.output import cut, moment, plain, state, took
 from kintsugi.cli.tables import first_line, lasted, signal_text
-from kintsugi.decisions.next_command import next_command
-from kintsugi.decisions.reconciliation import open_questions
+from kintsugi.decisions.incident_summary import deadline_texts, summarize, undo_lines, visible_steps
 from kintsugi.model.api_types import CoveredService, EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 from kintsugi.model.records import (
     ENDED_WELL,
-    NOT_MADE,
     Approval,
-    IncidentState,
     KeptDiagnosis,
     Occasion,
     Phase,
-    RunKind,
-    RunRecord,
     SignalStatus,
     StepRecord,
     StepState,
@@ -31,7 +26,7 @@ from kintsugi.model.records import (
 from kintsugi.model.step_path import RUN, StepPath
 from kubediagnosis.causes import Cause, Diagnosis, EvidenceItem
 from kubediagnosis.headline import change_text, headline, latest, what_changed
-from kubeobjects.lines import command, counted
+from kubeobjects.lines import counted
 
 _PHASES = {Phase.FORWARD: "Steps", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
 OCCASIONS = {
@@ -52,53 +47,34 @@ MOST_CHANGES = 4
 
 def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Yield an incident in about ten lines: its cause, what was changed, the outcome, and the next command."""
-    incident = detail.incident
+    incident, shown = detail.incident, summarize(detail, now=now)
     took_text = f"opened {moment(incident.opened)} UTC, took {lasted(incident, now)}"
-    known = latest([each.diagnosis for each in detail.diagnoses])
     yield Text.assemble(*(plain(f"{each}  ", "bold") for each in (incident.id, incident.service)), plain(took_text))
-    if known is not None:
-        yield _labelled("Past cause" if incident.state in ENDED_WELL else "Cause", cut(headline(known)))
-        if known.changes:
-            yield _labelled("Changed before", cut("; ".join(change_text(each) for each in known.changes[:-3:-1])))
-    if detail.affected:
-        yield _labelled("Also affected", cut(", ".join(detail.affected)))
-    yield from _made(detail)
+    if shown.cause:
+        yield _labelled("Past cause" if incident.state in ENDED_WELL else "Cause", cut(shown.cause))
+    if shown.changed_before:
+        yield _labelled("Changed before", cut(shown.changed_before))
+    if shown.affected:
+        yield _labelled("Also affected", cut(", ".join(shown.affected)))
+    yield Text.assemble(plain("Changes:", "bold"), plain("" if shown.changes else " none"))
+    yield from (plain(f"  {line}") for line in shown.changes[:MOST_CHANGES])
+    if len(shown.changes) > MOST_CHANGES:
+        yield plain(f"  … and {len(shown.changes) - MOST_CHANGES} more", "dim")
     yield Text.assemble(plain("Outcome: ", "bold"), state(incident.state), plain(f": {cut(incident.reason)}"))
-    for run in detail.runs:
-        yield from _deadline(run.run, now)
-    if incident.state is IncidentState.AWAITING_APPROVAL:
-        yield from _question(detail.approvals)
-    changed = any(line.plain.startswith("$ ") for line in undo_commands(detail))
-    yield _labelled("Next", next_command(incident.state, incident.id, incident.service, changed=changed))
+    yield from map(plain, shown.deadlines)
+    if shown.question is not None:
+        yield from _question(shown.question)
+    yield _labelled("Next", shown.next)
 
 
 def _labelled(label: str, text: str) -> Text:
     return Text.assemble(plain(f"{label}: ", "bold"), plain(text))
 
 
-def _made(detail: IncidentDetail) -> Iterator[Text]:
-    """Yield the commands of the changes that were made or may have been, in order, and the child runs."""
-    steps = (step for run in detail.runs for phase in Phase for step in visible_steps(run.steps, phase))
-    made = [step for step in steps if step.changes and step.state not in NOT_MADE]
-    lines = [f"$ {step.text}{'' if step.state is StepState.DONE else f' ({step.state})'}" for step in made]
-    lines += [
-        f"{child.state} {child.runbook} on {service.name} (kintsugi incident {child.incident})"
-        for service in detail.covers
-        for child in service.children
-    ]
-    yield Text.assemble(plain("Changes:", "bold"), plain("" if lines else " none"))
-    yield from (plain(f"  {line}") for line in lines[:MOST_CHANGES])
-    if len(lines) > MOST_CHANGES:
-        yield plain(f"  … and {len(lines) - MOST_CHANGES} more", "dim")
-
-
-def _question(approvals: Sequence[Approval]) -> Iterator[Text]:
-    """Yield the open question that was asked last."""
-    asked = next(reversed(open_questions(approvals)), None)
-    if asked is not None:
-        first, *rest = asked.question.splitlines() or [""]
-        yield _labelled("Question", f"{cut(first)} (until {asked.expires:%H:%M:%S})")
-        yield from (plain(f"  {cut(line)}") for line in rest[:MOST_CHANGES])
+def _question(asked: Approval) -> Iterator[Text]:
+    first, *rest = asked.question.splitlines() or [""]
+    yield _labelled("Question", f"{cut(first)} (until {asked.expires:%H:%M:%S})")
+    yield from (plain(f"  {cut(line)}") for line in rest[:MOST_CHANGES])
 
 
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
@@ -187,25 +163,7 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
             parents = parents_of(steps)
             title = f"{_PHASES[phase]} (run {run.id})"
             yield from section(title, [line for step in steps for line in step_lines(step, parents)])
-    yield from section("Deadline", [*_deadline(run, now)])
-
-
-def _deadline(run: RunRecord, now: datetime) -> Iterator[Text]:
-    """Yield when a run under way is judged, and what follows."""
-    if run.finished is None and run.kind is not RunKind.RECOVERY:
-        yield plain(
-            f"The {run.kind} ends by {run.deadline:%H:%M:%S} at the latest. Then Kintsugi undoes everything that it has changed."
-        )
-    elif run.finished is None:
-        left = f"The watchdog checks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
-        yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is notified.")
-
-
-def visible_steps(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:
-    """Choose the steps that mean something to people, in the order in which they began; bookkeeping is left out."""
-    shown = (step for step in steps if step.phase is phase)
-    kept = (step for step in shown if not (step.step_path.note or step.step_path.is_listing))
-    return sorted(kept, key=lambda step: (step.started or step.finished or _LATE, step.path))
+    yield from section("Deadline", [plain(text) for text in deadline_texts(run, now)])
 
 
 def parents_of(steps: Sequence[StepRecord]) -> frozenset[StepPath]:
@@ -271,23 +229,12 @@ def evidence_texts(detail: IncidentDetail) -> Iterator[Text]:
 
 def undo_commands(detail: IncidentDetail) -> list[Text]:
     """List the commands that undo what is still changed; a change that needs none says why."""
-    changed = (each for each in reversed(detail.runs) if each.run.state is not IncidentState.ROLLED_BACK)
-    lines = [line for each in changed for line in _undo(each.steps)]
-    if any(line.plain.startswith("$ ") for line in lines):
+    shown = [*undo_lines(detail)]
+    lines = [plain(line, "bold" if line.startswith("$ ") else "dim") for line in shown]
+    if any(line.startswith("$ ") for line in shown):
         rollback = f"kintsugi rollback {detail.incident.id}"
         lines.append(plain(f"{rollback} runs these commands and checks whether the service recovers", "dim"))
     return lines
-
-
-def _undo(steps: Sequence[StepRecord]) -> Iterator[Text]:
-    gone = {step.step_path.undone for step in steps if step.phase is Phase.UNDO and step.state is StepState.DONE}
-    for step in reversed(visible_steps(steps, Phase.FORWARD)):
-        never_made = not step.changes or step.state in (StepState.FAILED, StepState.SKIPPED)
-        if never_made or step.undo is None or step.step_path in gone:
-            continue
-        yield from (plain(f"$ {command(text)}", "bold") for text in step.undo.texts)
-        if not step.undo.texts:
-            yield plain(f"{step.text}: {step.undo.note}", "dim")
 
 
 def diagnosis_lines(found: Diagnosis) -> Iterator[Text]:

@@ -14,16 +14,20 @@ def resume_hint(incident: str) -> str:
     return f"to end this rest: kintsugi resume {incident} --why TEXT"
 
 
+def stop_command(service: str) -> str:
+    """Return the command with which a person stops Kintsugi on a service, or on all of them."""
+    return f"kintsugi pause --freeze{'' if service == STACK else f' --service {service}'} --why TEXT"
+
+
 def next_command(state: IncidentState, incident: str, service: str, *, changed: bool) -> str:
     """Return the command that a person in this state needs first: the answer, the undo, the stop, or the whole page."""
-    only = "" if service == STACK else f" --service {service}"
     match state:
         case IncidentState.AWAITING_APPROVAL:
             return f"kintsugi approve {incident} (or: kintsugi reject {incident} --why TEXT)"
         case IncidentState.RUNNING if service != STACK:  # the runs that one about all services has started would go on
             return f"kintsugi abort {incident} --why TEXT (ends the run)"
         case IncidentState.RUNNING | IncidentState.ROLLING_BACK:
-            return f"kintsugi pause --freeze{only} --why TEXT (stops the run)"
+            return f"{stop_command(service)} (stops the run)"
         case _ if changed and state in UNRESOLVED_OUTCOMES:
             return f"kintsugi rollback {incident} (shows the undo commands, asks, and runs them)"
         case IncidentState.VERIFYING:

@@ -5,15 +5,16 @@ A notice is in the same transaction as its cause, so that none is lost and none 
 The notifier may send one twice; the receiver recognises it by its id.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from kintsugi.ledger.store.rows import columns, values
-from kintsugi.ledger.store.tables import incidents, notices, outages
+from kintsugi.ledger.store.tables import incident_messages, incidents, notices, outages, signals
 from kintsugi.ledger.store.transactions import Aggregate, insert_once
 from kintsugi.model.identity import new_id
+from kintsugi.model.notices import IncidentMessage, NoticeSubject
 from kintsugi.model.outages import NoticeOfProblem, Outage
 from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
 from kubeobjects.lines import line, lines
@@ -44,6 +45,11 @@ _PUT = insert(notices)
 _DUE = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= bindparam("now"))
 _DUE = _DUE.order_by(notices.c.due, notices.c.id).limit(bindparam("most"))
 
+
+_SERVICE = select(incidents.c.service).where(incidents.c.id == bindparam("incident"))
+_LABELS = select(signals.c.labels).where(signals.c.incident == bindparam("incident"))
+_LABELS = _LABELS.order_by(signals.c.received.desc(), signals.c.id.desc()).limit(100)
+_MESSAGES = select(*columns(IncidentMessage, incident_messages))
 
 _TELLING = (
     IncidentState.AWAITING_APPROVAL,
@@ -129,14 +135,42 @@ class Outbox(Aggregate):
         """Return the unsent notices whose time has come, oldest first."""
         return await self._shown(Notice, _DUE, {"now": now, "most": limit})
 
+    async def subject_of(self, incident: str) -> NoticeSubject:
+        """Return the service of an incident, and the labels of its newest signals. Both are empty where it is not kept."""
+
+        def work(connection: Connection) -> NoticeSubject:
+            service = connection.scalar(_SERVICE, {"incident": incident})
+            labels = connection.scalars(_LABELS, {"incident": incident}).all()
+            return NoticeSubject(
+                service=service or "", labels=tuple(each for each in labels if isinstance(each, Mapping))
+            )
+
+        return await self._store.read(work)
+
     async def notice_sent(self, notice: str) -> None:
-        """Mark a notice as sent."""
+        """Mark a notice as sent: each of its routes has it."""
         await self._execute("notice-sent", update(notices).where(notices.c.id == notice).values(sent=True))
 
-    async def notice_failed(self, notice: str, due: datetime) -> None:
-        """Count a failed attempt; the notice is due again at `due`."""
+    async def notice_failed(self, notice: str, due: datetime, reached: Sequence[str] = ()) -> None:
+        """Count a failed attempt, after which some routes have the notice; it is due again for the others at `due`."""
         failed = update(notices).where(notices.c.id == notice, notices.c.due != due)  # twice is once: see Store.write
-        await self._execute("notice-failed", failed.values(attempts=notices.c.attempts + 1, due=due))
+        written = {"due": due, "reached": tuple(reached)}
+        await self._execute("notice-failed", failed.values(attempts=notices.c.attempts + 1, **written))
+
+    async def message_of(self, route: str, incident: str) -> IncidentMessage | None:
+        """Return the message that a route has sent of an incident, None for none."""
+        query = _MESSAGES.where(incident_messages.c.route == route, incident_messages.c.incident == incident)
+        return next(iter(await self._shown(IncidentMessage, query)), None)
+
+    async def current_messages(self) -> tuple[IncidentMessage, ...]:
+        """Return the messages that do not show the end of their incident yet, oldest first."""
+        query = _MESSAGES.where(~incident_messages.c.final).order_by(incident_messages.c.posted)
+        return await self._shown(IncidentMessage, query)
+
+    async def put_message(self, message: IncidentMessage) -> None:
+        """Keep a message as it is now, in place of what was known of it."""
+        same = (incident_messages.c.route == message.route, incident_messages.c.incident == message.incident)
+        await self._replace("put-message", delete(incident_messages).where(*same), [values(message)])
 
     async def outages(self) -> tuple[Outage, ...]:
         """Return the outages that were not over when they were last written."""

@@ -21,6 +21,7 @@ from kintsugi.ledger.store.tables import (
     evidence,
     good_revisions,
     good_templates,
+    incident_messages,
     incidents,
     locks,
     notices,
@@ -103,6 +104,7 @@ class _Batch:
             aborts.c.incident,
             approvals.c.incident,
             diagnoses.c.incident,
+            incident_messages.c.incident,
             notices.c.incident,
             signals.c.incident,
         )

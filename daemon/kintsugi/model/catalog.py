@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kintsugi.model.notices import NoticeRoute
 from kintsugi.model.rules import Rule
 from kintsugi.model.runbooks import Patterns, Runbook
 from kintsugi.model.services import STACK, AllServices, Service
@@ -16,6 +17,7 @@ class Catalog:
     rules: Mapping[str, Rule]
     runbooks: Mapping[str, Runbook]
     patterns: Mapping[str, Patterns] = field(default_factory=dict)
+    notice_routes: Mapping[str, NoticeRoute] = field(default_factory=dict)
     digest: str
     texts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

@@ -429,7 +429,11 @@ class Approval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """A message for a person, waiting in the outbox. `incident` None: it is about the daemon, or a problem that is only observed."""
+    """
+    A message for a person, waiting in the outbox. `incident` None: it is about the daemon, or a problem that is only observed.
+
+    `reached` names the routes that have it already.
+    """
 
     id: str
     incident: str | None
@@ -438,6 +442,7 @@ class Notice:
     created: datetime
     attempts: int = 0
     due: datetime
+    reached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

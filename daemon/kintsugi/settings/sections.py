@@ -349,6 +349,20 @@ class NotificationSettings:
     token_file: Path | None = None
     """File with the bearer token for that address; read for each notice."""
 
+    slack_token_file: Path | None = None
+    """File with the bot token of a Slack app (`xoxb-…`), with which routes to Slack send messages; read for each call."""
+
+    slack_app_token_file: Path | None = None
+    """File with the app token of that app (`xapp-…`), with which the buttons of messages are answered by Socket Mode. None:
+    messages have no buttons."""
+
+    slack_members_file: Path | None = None
+    """File with the members of Slack who may answer, one per line: `U0123456789: maria`, a member's id and the name of an
+    operator. Read again for each answer."""
+
+    slack_url: HttpUrl = "https://slack.com/api"
+    """Address of Slack's API."""
+
     observed: bool = True
     """Whether a person is notified, once per episode of a service, of problems that only rules in mode `observe` see, or that
     the daemon's own mode leaves unrepaired. Default: on, because no other notice reports these problems."""
@@ -361,6 +375,11 @@ class NotificationSettings:
 
     backoff_max: Wait = timedelta(minutes=15)
     """The longest pause between two attempts of one notice; pauses start at 5 s and double."""
+
+    @property
+    def are_sent(self) -> bool:
+        """Return whether notices are sent anywhere."""
+        return self.url is not None or self.slack_token_file is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

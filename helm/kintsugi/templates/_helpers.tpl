@@ -96,6 +96,11 @@ subjects:
 {{- $base = merge $base (dict "server" (dict
     "tlsCertificateFile" "/var/run/kintsugi-tls/tls.crt" "tlsKeyFile" "/var/run/kintsugi-tls/tls.key")) -}}
 {{- end -}}
+{{- if .Values.slack.existingSecret -}}
+{{- $base = merge $base (dict "notifications" (dict
+    "slackTokenFile" "/var/run/kintsugi-slack/bot" "slackAppTokenFile" "/var/run/kintsugi-slack/app"
+    "slackMembersFile" "/var/run/kintsugi-slack/members")) -}}
+{{- end -}}
 {{- toYaml (mergeOverwrite $base (deepCopy .Values.settings)) -}}
 {{- end -}}
 

@@ -261,8 +261,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a notice that did not arrive is sent again",
         shows=("P11", "E24"),
-        file="notifier.py",
-        old="        await self._outbox.notice_failed(notice.id, due)\n",
+        file="notices/notifier.py",
+        old="        await self._outbox.notice_failed(notice.id, due, reached)\n",
         new="        await self._outbox.notice_sent(notice.id)\n",
         tests="integration/test_notifier.py",
         red=(

@@ -13,7 +13,7 @@ from kintsugi.app.serving import NOT_UNDERSTOOD, NotifyingInbox
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Approval, IncidentState, Notice
-from kintsugi.notifier import NoticeHeadlines
+from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.sources.alertmanager import decode
 from kubediagnosis.causes import ObjectChange
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step

@@ -22,7 +22,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
 from kintsugi.model.rules import Mode
-from kintsugi.notifier import NoticeHeadlines
+from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.sources.cluster import ClusterWatch

@@ -17,7 +17,7 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.notifier import NoticeHeadlines
+from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.pipeline.previews import RunPreviewer
 from kintsugi.telemetry import Containment, FailureScope
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS

@@ -316,10 +316,25 @@ notices = Table(
     Column("created", Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due", Moment, nullable=False),
+    Column("reached", Packed(tuple[str, ...]), nullable=False),
     Column("sent", Boolean, nullable=False),
     Index("ix_notices_incident", "incident"),
     _partial("ix_notices_created", "created", where="incident IS NULL"),
     _partial("ix_notices_due", "due", "id", where="NOT sent", on_sqlite="sent = 0"),
+)
+
+incident_messages = Table(
+    "incident_messages",
+    metadata,
+    Column("route", TextColumn, primary_key=True),
+    Column("incident", TextColumn, ForeignKey("incidents.id"), primary_key=True),
+    Column("channel", TextColumn, nullable=False),
+    Column("message", TextColumn, nullable=False),
+    Column("digest", TextColumn, nullable=False),
+    Column("posted", Moment, nullable=False),
+    Column("final", Boolean, nullable=False),
+    Index("ix_incident_messages_incident", "incident"),
+    _partial("ix_incident_messages_posted", "posted", where="NOT final", on_sqlite="final = 0"),
 )
 
 drills = Table(

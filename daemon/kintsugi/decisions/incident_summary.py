@@ -1,0 +1,117 @@
+"""
+The summary of an incident for a person: the cause, what was changed, what is asked, what to run next, and how to stop it.
+
+Pure: it is made from the records of the incident. The command line and messages show it, each in its own form.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kintsugi.decisions.next_command import next_command, stop_command
+from kintsugi.decisions.reconciliation import open_questions
+from kintsugi.model.api_types import IncidentDetail
+from kintsugi.model.records import (
+    NOT_MADE,
+    Approval,
+    Incident,
+    IncidentState,
+    Phase,
+    RunKind,
+    RunRecord,
+    StepRecord,
+    StepState,
+)
+from kubediagnosis.headline import change_text, headline, latest
+from kubeobjects.lines import command
+
+_LATE = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncidentSummary:
+    """
+    What a person reads of an incident. A text is "" and a list empty where there is nothing to say.
+
+    `changes` are the commands that were run, in order, and the child runs. `undo` are the commands that undo what is still
+    changed, newest first, and the reasons of changes that need none. `deadlines` say when a run is judged. `question` is the open
+    question that was asked last.
+    """
+
+    incident: Incident
+    cause: str
+    changed_before: str
+    affected: tuple[str, ...]
+    changes: tuple[str, ...]
+    deadlines: tuple[str, ...]
+    question: Approval | None
+    undo: tuple[str, ...]
+    next: str
+    stop: str
+
+
+def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
+    """Return the summary of an incident at `now`."""
+    incident, undo = detail.incident, tuple(undo_lines(detail))
+    known = latest([each.diagnosis for each in detail.diagnoses])
+    asks = incident.state is IncidentState.AWAITING_APPROVAL
+    changed = any(line.startswith("$ ") for line in undo)
+    return IncidentSummary(
+        incident=incident,
+        cause=headline(known) if known is not None else "",
+        changed_before="; ".join(change_text(each) for each in known.changes[:-3:-1]) if known is not None else "",
+        affected=detail.affected,
+        changes=tuple(_made(detail)),
+        deadlines=tuple(text for run in detail.runs for text in deadline_texts(run.run, now)),
+        question=next(reversed(open_questions(detail.approvals)), None) if asks else None,
+        undo=undo,
+        next=next_command(incident.state, incident.id, incident.service, changed=changed),
+        stop="" if incident.state.is_final else stop_command(incident.service),
+    )
+
+
+def _made(detail: IncidentDetail) -> Iterator[str]:
+    """Yield the commands of the changes that were made or may have been, in order, and the child runs."""
+    steps = (step for run in detail.runs for phase in Phase for step in visible_steps(run.steps, phase))
+    for step in steps:
+        if step.changes and step.state not in NOT_MADE:
+            yield f"$ {step.text}{'' if step.state is StepState.DONE else f' ({step.state})'}"
+    for service in detail.covers:
+        for child in service.children:
+            yield f"{child.state} {child.runbook} on {service.name} (kintsugi incident {child.incident})"
+
+
+def deadline_texts(run: RunRecord, now: datetime) -> Iterator[str]:
+    """Yield when a run under way is judged, and what follows."""
+    if run.finished is None and run.kind is not RunKind.RECOVERY:
+        yield (
+            f"The {run.kind} ends by {run.deadline:%H:%M:%S} at the latest. Then Kintsugi undoes everything that it has changed."
+        )
+    elif run.finished is None:
+        left = f"The watchdog checks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
+        yield f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is notified."
+
+
+def visible_steps(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:
+    """Choose the steps that mean something to people, in the order in which they began; bookkeeping is left out."""
+    shown = (step for step in steps if step.phase is phase)
+    kept = (step for step in shown if not (step.step_path.note or step.step_path.is_listing))
+    return sorted(kept, key=lambda step: (step.started or step.finished or _LATE, step.path))
+
+
+def undo_lines(detail: IncidentDetail) -> Iterator[str]:
+    """Yield the commands that undo what is still changed, each after `$ `; a change that needs none says why."""
+    for each in reversed(detail.runs):
+        if each.run.state is not IncidentState.ROLLED_BACK:
+            yield from _undo(each.steps)
+
+
+def _undo(steps: Sequence[StepRecord]) -> Iterator[str]:
+    gone = {step.step_path.undone for step in steps if step.phase is Phase.UNDO and step.state is StepState.DONE}
+    for step in reversed(visible_steps(steps, Phase.FORWARD)):
+        never_made = not step.changes or step.state in (StepState.FAILED, StepState.SKIPPED)
+        if never_made or step.undo is None or step.step_path in gone:
+            continue
+        yield from (f"$ {command(text)}" for text in step.undo.texts)
+        if not step.undo.texts:
+            yield f"{step.text}: {step.undo.note}"

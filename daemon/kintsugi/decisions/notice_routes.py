@@ -1,0 +1,45 @@
+"""Decides which routes a notice takes. Pure: the routes, the subject of the notice and `now` are arguments."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from kintsugi.decisions.matcher import difference
+from kintsugi.model.notices import Hours, NoticeRoute, NoticeSubject
+from kintsugi.model.records import IncidentState
+from kintsugi.model.runbooks import Severity
+
+_CRITICAL = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
+_WARNING = frozenset({IncidentState.OPEN, IncidentState.HELD, IncidentState.AWAITING_APPROVAL})
+
+
+def severity_of(kind: IncidentState) -> Severity:
+    """Return the severity of a notice: critical if a person must act, warning if a person is asked or may have to act."""
+    if kind in _CRITICAL:
+        return Severity.CRITICAL
+    return Severity.WARNING if kind in _WARNING else Severity.INFO
+
+
+def routes_of(
+    kind: IncidentState, subject: NoticeSubject, routes: Iterable[NoticeRoute], now: datetime
+) -> tuple[NoticeRoute, ...]:
+    """Return the routes that a notice takes at `now`, in the order of their names."""
+    severity = severity_of(kind)
+    taken = (
+        route
+        for route in routes
+        if (not route.services or subject.service in route.services)
+        and (not route.severities or severity in route.severities)
+        and (not route.matchers or any(difference(route.matchers, labels) is None for labels in subject.labels))
+        and (route.hours is None or is_within(route.hours, now))
+    )
+    return tuple(sorted(taken, key=lambda route: route.name))
+
+
+def is_within(hours: Hours, now: datetime) -> bool:
+    """Return whether a moment is within some hours; those over midnight belong to the day on which they begin."""
+    local = now.astimezone(hours.zone)
+    at, today = local.time(), local.weekday()
+    if hours.begin < hours.end:
+        return hours.begin <= at < hours.end and today in hours.days
+    yesterday = (local - timedelta(days=1)).weekday()
+    return (at >= hours.begin and today in hours.days) or (at < hours.end and yesterday in hours.days)

@@ -1,0 +1,168 @@
+"""
+Makes the message that a channel of Slack has of an incident, in Block Kit.
+
+Pure. Each foreign word stands in a text element of `rich_text`, in which Slack reads no markup, no link and no mention
+(https://docs.slack.dev/reference/block-kit/blocks/rich-text-block). The fallback text is escaped
+(https://docs.slack.dev/messaging/formatting-message-text#escaping).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+import orjson
+
+from kintsugi.decisions.incident_summary import IncidentSummary
+from kintsugi.model.records import ENDED_WELL, Approval
+from kintsugi.telemetry import SECRETS
+from kubeobjects.lines import line
+
+Block = Mapping[str, object]
+
+MOST_COMMANDS = 10
+"""Commands that a message shows of the changes, and of what is asked."""
+
+MOST_QUESTION_LINES = 40
+LONGEST_LINE = 300
+LONGEST_FALLBACK = 1_000
+
+WHY = "why"
+"""The id of the input for the reason of an answer."""
+
+
+class Answer(StrEnum):
+    """The answers that a message has a button for."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the buttons of a message answer: the question of a step, about the plan that was shown."""
+
+    incident: str
+    path: str
+    plan: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlackMessage:
+    """The content of a message: `text` is what a notification shows of it."""
+
+    text: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def digest(self) -> str:
+        """Identify the content."""
+        return hashlib.sha256(orjson.dumps([self.text, self.blocks])).hexdigest()[:16]
+
+
+def message_of(summary: IncidentSummary, *, buttons: bool) -> SlackMessage:
+    """Return the message of an incident. With `buttons` an open question can be answered in it."""
+    incident, asked = summary.incident, summary.question
+    head = f"{incident.service} {incident.id}: {incident.state}"
+    said = [
+        *_labelled("Past cause" if incident.state in ENDED_WELL else "Cause", summary.cause),
+        *_labelled("Changed before", summary.changed_before),
+        *_labelled("Also affected", ", ".join(summary.affected)),
+        *_labelled("Outcome", incident.reason),
+        *summary.deadlines,
+    ]
+    blocks: list[Block] = [_rich(_section((head, True), *((f"\n{each}", False) for each in _lines(said))))]
+    if summary.changes:
+        blocks.append(_rich(_section(("Changes", True)), _preformatted(_commands(summary.changes))))
+    if asked is not None:
+        blocks += _question(asked, buttons=buttons)
+    commands = [summary.next, *([f"{summary.stop} (stops Kintsugi on {incident.service})"] if summary.stop else [])]
+    blocks.append(_rich(_section(("Next", True)), _preformatted(commands)))
+    return SlackMessage(text=escaped("; ".join([head, *_lines(said[:1])])), blocks=tuple(blocks))
+
+
+def plain_message(text: str) -> SlackMessage:
+    """Return a message about no incident."""
+    first, *rest = _lines(text.split("\n"))
+    section = _section((first, True), *((f"\n{each}", False) for each in rest[:MOST_QUESTION_LINES]))
+    return SlackMessage(text=escaped(first), blocks=(_rich(section),))
+
+
+def escaped(text: str) -> str:
+    """Return a text in which Slack reads no link and no mention, bounded."""
+    shown = line(SECRETS.text(text), LONGEST_FALLBACK)
+    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _question(asked: Approval, *, buttons: bool) -> Iterable[Block]:
+    shown = _lines([*asked.question.split("\n"), *(asked.preview.split("\n") if asked.preview else ())])
+    more = len(shown) - MOST_QUESTION_LINES
+    if more > 0:
+        shown = [*shown[:MOST_QUESTION_LINES], f"… and {more} more lines: kintsugi incident {asked.incident} --all"]
+    until = f" is asked until {asked.expires:%H:%M:%S} UTC. Plan {asked.plan}"
+    yield _rich(
+        _section((f"Approval{f' of {asked.path}' if asked.path else ''}", True), (until, False)), _preformatted(shown)
+    )
+    if buttons:
+        yield from _buttons(asked)
+
+
+def _buttons(asked: Approval) -> Iterable[Block]:
+    value = msgspec.json.encode(Asked(incident=asked.incident, path=asked.path, plan=asked.plan)).decode()
+    of_question = (
+        f"{asked.asked:%Y%m%d%H%M%S%f}"  # another question has other inputs: nothing typed for one goes to the next
+    )
+    yield {
+        "type": "input",
+        "block_id": f"{WHY}-{of_question}",
+        "optional": True,
+        "label": _plain("Reason (a no needs one)"),
+        "element": {"type": "plain_text_input", "action_id": WHY, "max_length": 500},
+    }
+    yield {
+        "type": "actions",
+        "block_id": f"answers-{of_question}",
+        "elements": [
+            _button(Answer.APPROVE, "Approve", "primary", value),
+            _button(Answer.REJECT, "Reject", "danger", value),
+        ],
+    }
+
+
+def _button(answer: Answer, text: str, style: str, value: str) -> Block:
+    return {"type": "button", "action_id": answer.value, "text": _plain(text), "style": style, "value": value}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}
+
+
+def _labelled(label: str, text: str) -> Sequence[str]:
+    return [f"{label}: {text}"] if text else []
+
+
+def _lines(texts: Iterable[str]) -> list[str]:
+    return [line(SECRETS.text(text), LONGEST_LINE) for text in texts]
+
+
+def _commands(texts: Sequence[str]) -> Sequence[str]:
+    more = len(texts) - MOST_COMMANDS
+    return [*texts[:MOST_COMMANDS], *([f"… and {more} more"] if more > 0 else [])]
+
+
+def _rich(*elements: Block) -> Block:
+    return {"type": "rich_text", "elements": elements}
+
+
+def _section(*texts: tuple[str, bool]) -> Block:
+    """Write texts, each bold or not."""
+    return {
+        "type": "rich_text_section",
+        "elements": [
+            {"type": "text", "text": text, **({"style": {"bold": True}} if bold else {})} for text, bold in texts
+        ],
+    }
+
+
+def _preformatted(texts: Iterable[str]) -> Block:
+    return {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": "\n".join(_lines(texts))}]}
