@@ -386,7 +386,7 @@ class NoticeRouteSpecShape(Shape):
     """Which notices go where; `to` lists places, of which the first that takes a notice gets it."""
 
     services: list[Name] = []
-    severities: Annotated[list[Severity], Field(strict=False)] = []
+    severities: list[Annotated[Severity, Field(strict=False)]] = []
     matchers: list[Text] = []
     hours: HoursShape | None = None
     to: Annotated[list[DestinationShape], Field(min_length=1, max_length=10)]

@@ -18,9 +18,9 @@ from kintsugi.cli.story import (
     story,
     summary,
     undo_commands,
-    visible_steps,
 )
 from kintsugi.cli.tables import first_line
+from kintsugi.decisions.incident_summary import visible_steps
 from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.records import IncidentState, Phase, SignalStatus, StepState
 

@@ -111,7 +111,8 @@ class Notifier:
             subject = await self._outbox.subject_of(notice.incident or "")
             taken = routes_of(notice.kind, subject, known.values(), self._clock())
             routes += [
-                (route.name, [self._ways.destination(route.name, each) for each in route.destinations]) for route in taken
+                (route.name, [self._ways.destination(route.name, each) for each in route.destinations])
+                for route in taken
             ]
         return routes
 

@@ -26,7 +26,7 @@ from kintsugi.ledger import Outbox
 from kintsugi.model.api_types import IncidentDetail, RejectRequest
 from kintsugi.model.notices import IncidentMessage
 from kintsugi.model.records import Approval, Notice
-from kintsugi.notices.slack_message import WHY, Answer, Asked, SlackMessage, escaped, message_of, plain_message
+from kintsugi.notices.slack_message import WHY, Asked, SlackButton, SlackMessage, escaped, message_of, plain_message
 from kintsugi.settings import NotificationSettings, SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
 from kintsugi.tokens import is_name, read_bearer, spoken_lines
@@ -39,7 +39,7 @@ _CONNECTED_WITHIN = timedelta(seconds=30)
 """How long a connection may take to be opened."""
 
 
-class Incidents(Protocol):
+class IncidentOperations(Protocol):
     """What a message shows and its buttons do; `OperatorService` implements it."""
 
     async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail: ...
@@ -124,7 +124,7 @@ class Slack:
         self,
         settings: NotificationSettings,
         outbox: Outbox,
-        incidents: Incidents,
+        incidents: IncidentOperations,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -237,13 +237,15 @@ class Slack:
         client.socket_mode_request_listeners.append(self._take)
         try:
             async with asyncio.timeout(_CONNECTED_WITHIN.total_seconds()):
-                client.wss_uri = await client.issue_new_wss_url()  # the client itself would try one that has run out for ever
-                await client.connect()
+                client.wss_uri = (
+                    await client.issue_new_wss_url()
+                )  # the client itself would try one that has run out for ever
+                await client.connect()  # type: ignore[no-untyped-call]
             log.info("answers from Slack are taken")
             while await client.is_connected():
                 await asyncio.sleep(_AGAIN.total_seconds())
         finally:
-            await client.close()
+            await client.close()  # type: ignore[no-untyped-call]
 
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         """Acknowledge a request, and act on it if a button of ours was pressed."""
@@ -253,9 +255,9 @@ class Slack:
         try:
             pressed = msgspec.convert(request.payload, _Pressed)
             asked = [
-                (Answer(each.action_id), msgspec.json.decode(each.value, type=Asked))
+                (SlackButton(each.action_id), msgspec.json.decode(each.value, type=Asked))
                 for each in pressed.actions
-                if each.action_id in set(Answer)
+                if each.action_id in set(SlackButton)
             ]
         except msgspec.ValidationError as error:
             log.warning("interaction from Slack not understood", error=str(error))
@@ -272,13 +274,13 @@ class Slack:
             except (LedgerError, ProbeFailed) as error:
                 log.warning("an answer from Slack is not shown", error=str(error))
 
-    async def _answer(self, pressed: _Pressed, answer: Answer, about: Asked) -> str:
+    async def _answer(self, pressed: _Pressed, answer: SlackButton, about: Asked) -> str:
         """Give an answer in a member's name; say why that cannot be done, "" when it was."""
         try:
             who = self._members().get(pressed.user.id, "")
             if not who:
                 return f"Nothing was answered: no operator is known for {pressed.user.id}: add a line to notifications.slackMembersFile."
-            if answer is Answer.APPROVE:
+            if answer is SlackButton.APPROVE:
                 await self._incidents.approve(about.incident, path=about.path, plan=about.plan, who=who)
             elif not pressed.why:
                 return "Nothing was answered: a no needs a reason. Write it into the message, then press Reject."

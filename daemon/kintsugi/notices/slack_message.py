@@ -32,8 +32,8 @@ WHY = "why"
 """The id of the input for the reason of an answer."""
 
 
-class Answer(StrEnum):
-    """The answers that a message has a button for."""
+class SlackButton(StrEnum):
+    """The buttons of a message, by their action."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -123,13 +123,13 @@ def _buttons(asked: Approval) -> Iterable[Block]:
         "type": "actions",
         "block_id": f"answers-{of_question}",
         "elements": [
-            _button(Answer.APPROVE, "Approve", "primary", value),
-            _button(Answer.REJECT, "Reject", "danger", value),
+            _button(SlackButton.APPROVE, "Approve", "primary", value),
+            _button(SlackButton.REJECT, "Reject", "danger", value),
         ],
     }
 
 
-def _button(answer: Answer, text: str, style: str, value: str) -> Block:
+def _button(answer: SlackButton, text: str, style: str, value: str) -> Block:
     return {"type": "button", "action_id": answer.value, "text": _plain(text), "style": style, "value": value}
 
 

@@ -32,7 +32,12 @@ _LONGEST_MASKED = 65_536
 
 _TRACEBACKS = frozenset({"exception", "stack"})
 # The scheduler warns of each tick whose predecessor is still under way; on a slow machine nothing else is left to read.
-_QUIET = {"aiohttp.access": logging.WARNING, "apscheduler": logging.ERROR, "alembic": logging.WARNING, "slack_sdk": logging.CRITICAL}
+_QUIET = {
+    "aiohttp.access": logging.WARNING,
+    "apscheduler": logging.ERROR,
+    "alembic": logging.WARNING,
+    "slack_sdk": logging.CRITICAL,
+}
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 

@@ -16,6 +16,7 @@ from kintsugi.ledger.store.tables import (
     evidence,
     good_revisions,
     good_templates,
+    incident_messages,
     incidents,
     notices,
     pauses,
@@ -103,7 +104,9 @@ def _done(run: str, then: datetime) -> Iterator[tuple[Table, Row]]:
 def _told(number: int, incident: str, then: datetime) -> Iterator[tuple[Table, Row]]:
     over = then + MINUTE
     sent: Row = {"id": f"ntc-{number}", "incident": incident, "kind": IncidentState.RECOVERED, "text": "well"}
-    yield notices, {**sent, "created": over, "attempts": 1, "due": over, "sent": True}
+    yield notices, {**sent, "created": over, "attempts": 1, "due": over, "reached": (), "sent": True}
+    shown: Row = {"route": "on-call", "incident": incident, "channel": "C1", "message": f"{number}", "digest": "1"}
+    yield incident_messages, {**shown, "posted": then, "final": True}
     asked: Row = {"incident": incident, "path": "", "question": "?", "plan": "p", "asked": then, "expires": over}
     yield diagnoses, {"incident": incident, "occasion": Occasion.OPENED, "at": then, "diagnosis": diagnosis(at=then)}
     yield approvals, {**asked, "who": "ana", "answered": over, "why": "", "preview": ""}

@@ -8,6 +8,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import History
+from kintsugi.model.notices import IncidentMessage, NoticeSubject
 from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from tests.contract.ledger.build import (
@@ -42,6 +43,30 @@ async def test_a_notice_waits_until_it_is_sent(ledger: Ledger) -> None:
     assert (again.id, again.attempts) == (notice.id, 1)
     await ledger.outbox.notice_sent(notice.id)
     assert await ledger.outbox.due_notices(NOW + HOUR) == ()
+
+
+async def test_the_message_of_an_incident_is_current_until_it_shows_the_end_and_goes_with_its_incident(
+    ledger: Ledger,
+) -> None:
+    run = await begin(ledger)
+    posted = IncidentMessage(
+        route="on-call", incident=run.incident, channel="C1", message="1.1", digest="first", posted=NOW
+    )
+    for each in (posted, replace(posted, route="other"), replace(posted, digest="second")):
+        await ledger.outbox.put_message(each)
+    assert await ledger.outbox.message_of("on-call", run.incident) == replace(posted, digest="second")
+    assert len(await ledger.outbox.current_messages()) == 2
+    await ledger.outbox.put_message(replace(posted, final=True))
+    assert [each.route for each in await ledger.outbox.current_messages()] == ["other"]
+    assert await ledger.outbox.message_of("on-call", "inc-none") is None
+
+
+async def test_the_subject_of_a_notice_is_its_incident_s_service_with_the_labels_of_its_signals(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    labels = tuple(each.labels for each, _ in await ledger.signals.of_incident(run.incident, limit=10))
+    assert labels
+    assert await ledger.outbox.subject_of(run.incident) == NoticeSubject(service=run.service, labels=labels)
+    assert await ledger.outbox.subject_of("") == NoticeSubject()
 
 
 async def test_a_notice_of_the_daemon_itself_is_left_once_an_hour_for_the_same_words(ledger: Ledger) -> None:

@@ -43,6 +43,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_stale_leader_writes_nothing",
             "test_a_second_leader_shuts_the_first_one_out",
             "test_a_ledger_that_went_back_is_not_led",
+            "test_who_does_not_lead_accepts_alerts_without_a_verdict",
         ),
     ),
     Sabotage(

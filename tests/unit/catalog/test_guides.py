@@ -102,7 +102,7 @@ def taken_apart(made: Mapping[str, object]) -> dict[str, Any]:
 
 
 def test_every_kind_has_a_schema() -> None:
-    assert set(schemas()) == {"Service", "Rule", "RuleTemplate", "Runbook", "Patterns"}
+    assert set(schemas()) == {"Service", "Rule", "RuleTemplate", "Runbook", "Patterns", "NoticeRoute"}
     for kind, found in schemas().items():
         assert taken_apart(found)["properties"]["kind"]["const"] == kind
 

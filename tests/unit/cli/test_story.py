@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.cli.story import parents_of, step_lines, story, summary, undo_commands, visible_steps
+from kintsugi.cli.story import parents_of, step_lines, story, summary, undo_commands
+from kintsugi.decisions.incident_summary import visible_steps
 from kintsugi.decisions.next_command import next_command
 from kintsugi.model.api_types import IncidentDetail, RunDetail
 from kintsugi.model.records import (

@@ -74,7 +74,7 @@ def test_a_route_takes_notices_in_its_hours_and_those_over_midnight_belong_to_th
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (route_text("services: [wbe]"), "spec.services[0]: there is no service 'wbe', did you mean 'web'?"),
+        (route_text("services: [wbe]"), "spec.services[0]: there is no service 'wbe'; did you mean 'web'?"),
         (route_text("matchers: [team]"), "spec.matchers[0]: 'team' is not a matcher"),
         (route_text("severities: [high]"), "spec.severities[0]: 'high' is not one of"),
         (route_text("hours: {from: 9}"), "spec.hours.from: it is not a time of day"),

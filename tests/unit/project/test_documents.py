@@ -5,11 +5,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import typer
 import yaml
 
+from kintsugi.catalog import catalog_paths
+from kintsugi.catalog import load as load_catalog
 from kintsugi.catalog.scaffold import FoundWorkload, document
 from kintsugi.cli import app, main, register_demo
 from kintsugi.model.services import WorkloadRef
@@ -106,6 +109,8 @@ def readable(path: Path) -> str:
 
 
 BLOCKS = FENCE.findall((ROOT / "docs" / "install.md").read_text())
+INDENTED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+NOTICES = (ROOT / "docs" / "notices.md").read_text()
 FILES = {found[1]: text for _, text in BLOCKS if (found := re.match(r"# ([\w-]+\.ya?ml)\n", text))}
 COMMANDS = "".join(text for language, text in BLOCKS if language == "sh")
 QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text()
@@ -133,9 +138,9 @@ def test_readme_installs_what_the_page_installs() -> None:
     assert "(docs/install.md)" in readme
 
 
-def test_notifications_are_set_as_the_page_on_installing_says(tmp_path: Path) -> None:
+def test_the_webhook_of_notices_is_set_as_its_page_says(tmp_path: Path) -> None:
     """What stands under `settings` in the chart's values is the settings file."""
-    [values] = [yaml.safe_load(text) for _, text in BLOCKS if "notifications:" in text]
+    [values] = [yaml.safe_load(text) for _, text in INDENTED.findall(NOTICES) if "notifications:" in text]
     folder = values["volumeMounts"][0]["mountPath"]
     assert values["settings"]["notifications"]["tokenFile"].startswith(f"{folder}/")
     told = values["settings"]["notifications"] | {"tokenFile": str(tmp_path / "token")}
@@ -144,6 +149,16 @@ def test_notifications_are_set_as_the_page_on_installing_says(tmp_path: Path) ->
     file.write_text(yaml.safe_dump({"server": {"insecureNoToken": True}, "notifications": told}))
     found = load(flags={}, environ={}, file=file).notifications
     assert (str(found.url), found.token_file) == ("https://chat.example.com/hooks/on-call", tmp_path / "token")
+
+
+def test_each_route_of_the_page_on_notices_is_valid(tmp_path: Path) -> None:
+    """One stands in the chart's values, under `catalog.documents`."""
+    shown = [yaml.safe_load(dedent(text)) for _, text in INDENTED.findall(NOTICES) if "NoticeRoute" in text]
+    [in_values], [alone] = ([each for each in shown if ("catalog" in each) is there] for there in (True, False))
+    [document] = in_values["catalog"]["documents"].values()
+    (tmp_path / "routes.yaml").write_text(f"{document}\n---\n{yaml.safe_dump(alone)}")
+    found = load_catalog(catalog_paths(None, [tmp_path])).notice_routes
+    assert {*found} == {"on-call", "database-at-night"}
 
 
 def test_the_file_of_the_quickstart_begins_as_init_writes_it() -> None:

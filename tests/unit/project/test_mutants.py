@@ -15,7 +15,7 @@ DIAGNOSIS = Path("daemon", "kubediagnosis", "kubediagnosis")
     [
         (CODE / "decisions" / "guards.py", ["tests/unit/guards"]),
         (CODE / "ledger" / "outbox.py", ["tests/unit/ledger", "tests/contract/ledger"]),
-        (CODE / "notifier.py", ["tests/unit/pipeline"]),
+        (CODE / "executor.py", ["tests/unit/executor"]),
         (CODE / "cancellation.py", []),
     ],
 )
