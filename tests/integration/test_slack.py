@@ -1,10 +1,19 @@
 """A daemon and its operators in Slack: one message of an incident, its buttons, and what becomes of a no (P9)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.api_types import IncidentDetail, RejectRequest
+from kintsugi.model.records import Approval, IncidentState, Notice
+from kintsugi.notices.slack import Slack
+from kintsugi.settings import SettingsError, load
 from kintsugi_demo.shop import NAMESPACE, WEB
+from tests.contract.ledger.build import NOW, begin
 from tests.harness.slack_server import CHANNEL, MEMBER, OPERATOR, STRANGER, SlackServer, slack_server
 from tests.integration.asked_story import AskedStory
 
@@ -29,6 +38,68 @@ async def asked(folder: Path) -> AsyncIterator[tuple[AskedStory, SlackServer, st
             await story.fires()
             await story.holds(lambda: any(slack.buttons(each) for each in slack.messages))
             yield story, slack, next(iter(slack.messages))
+
+
+class Operations:
+    """Incidents of a ledger, as messages read them; nothing can be answered."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail:
+        return IncidentDetail(incident=await self._ledger.incidents.get(incident))
+
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+        raise NotImplementedError
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        raise NotImplementedError
+
+
+async def test_notices_of_one_incident_are_one_message_and_one_that_is_gone_does_not_stop_the_others(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    await ledger.lead(NOW)
+    runs = [await begin(ledger, service=name) for name in ("web-service", "database")]
+
+    def notice(incident: str | None) -> Notice:
+        return Notice(id="ntc-1", incident=incident, kind=IncidentState.FAILED, text="text", created=NOW, due=NOW)
+
+    async with slack_server() as server:
+        environ = server.settings(tmp_path)
+        chosen = load(flags={"server.insecureNoToken": True}, environ=environ, file=None).notifications
+        slack = Slack(chosen, ledger.outbox, Operations(ledger), clock=lambda: NOW)
+        await asyncio.gather(*(slack.send("on-call", CHANNEL, notice(run.incident)) for run in runs for _ in range(3)))
+        assert len(server.messages) == 2
+        await slack.send("on-call", CHANNEL, notice("inc-none"))
+        assert server.texts([*server.messages][-1]) == "text"
+
+        deleted, kept, _ = server.messages
+        del server.messages[deleted]
+        for run in runs:
+            await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "a person must act", NOW)
+        await slack.refresh()
+        assert "a person must act" in server.texts(kept)
+        assert [each.incident for each in await ledger.outbox.current_messages()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("bot", "xapp-1", "does not hold a token of Slack that begins with xoxb-"),
+        ("app", "", "does not hold a token"),
+        ("members", "U0123456789: maria\nmaria", "line 2: write MEMBER: OPERATOR"),
+        ("members", "U0123456789: maria\nU0123456789: kenji", "line 2: U0123456789 stands in it twice"),
+    ],
+)
+async def test_a_wrong_token_or_member_is_one_clear_error_at_the_start(
+    ledger: Ledger, tmp_path: Path, name: str, content: str, expected: str
+) -> None:
+    environ = SlackServer(url="http://127.0.0.1:1").settings(tmp_path)
+    (tmp_path / name).write_text(content)
+    chosen = load(flags={"server.insecureNoToken": True}, environ=environ, file=None).notifications
+    with pytest.raises(SettingsError, match=expected):
+        Slack(chosen, ledger.outbox, Operations(ledger), clock=lambda: NOW)
 
 
 async def test_a_no_from_slack_ends_the_question_and_the_message_says_by_whom_and_why(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
 import msgspec
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -21,7 +20,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from kintsugi.decisions.incident_summary import summarize
-from kintsugi.errors import KintsugiError, LedgerError, ProbeFailed
+from kintsugi.errors import KintsugiError, LedgerError, NotRecorded, ProbeFailed
 from kintsugi.ledger import Outbox
 from kintsugi.model.api_types import IncidentDetail, RejectRequest
 from kintsugi.model.notices import IncidentMessage
@@ -33,10 +32,15 @@ from kintsugi.tokens import is_name, read_bearer, spoken_lines
 
 log = get_logger(__name__)
 
-_LOST = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
+_GONE = frozenset({"message_not_found", "channel_not_found", "is_archived", "cant_update_message"})
+"""Slack's refusals of an edit that will never be possible (https://docs.slack.dev/reference/methods/chat.update)."""
 _AGAIN = timedelta(seconds=5)
 _CONNECTED_WITHIN = timedelta(seconds=30)
 """How long a connection may take to be opened."""
+
+
+class _MessageGone(ProbeFailed):
+    """The message was deleted, or the app may not edit in its channel any more."""
 
 
 class IncidentOperations(Protocol):
@@ -130,6 +134,7 @@ class Slack:
     ) -> None:
         self._settings, self._outbox, self._incidents, self._clock = settings, outbox, incidents, clock
         self._client = AsyncWebClient(base_url=settings.slack_url, timeout=round(settings.timeout.total_seconds()) or 1)
+        self._posting = asyncio.Lock()  # two notices of one incident are one message
         if problems := tuple(self._problems()):
             raise SettingsError(problems)
 
@@ -154,18 +159,25 @@ class Slack:
 
     async def send(self, route: str, channel: str, notice: Notice) -> None:
         """Show a notice in a channel: as a message of its incident, unless there is one, which `run` edits. Raises ProbeFailed."""
-        if notice.incident is None:
+        async with self._posting:
+            try:
+                if notice.incident is not None:
+                    await self._show(route, channel, notice.incident)
+                    return
+            except NotRecorded:
+                log.warning("notice of an incident that is not kept", notice=notice.id, incident=notice.incident)
             await self._post(channel, plain_message(notice.text))
-            return
-        known = await self._outbox.message_of(route, notice.incident)
+
+    async def _show(self, route: str, channel: str, incident: str) -> None:
+        known = await self._outbox.message_of(route, incident)
         if known is None:
-            shown, final = await self._message(notice.incident)
+            shown, final = await self._message(incident)
             posted = await self._post(channel, shown)
             known = IncidentMessage(
                 route=route,
-                incident=notice.incident,
-                channel=str(posted["channel"]),
-                message=str(posted["ts"]),
+                incident=incident,
+                channel=str(posted.get("channel")),
+                message=str(posted.get("ts")),
                 digest=shown.digest,
                 posted=self._clock(),
                 final=final,
@@ -180,21 +192,30 @@ class Slack:
             await asyncio.sleep(self._settings.interval.total_seconds())
             try:
                 await self.refresh()
-            except (LedgerError, ProbeFailed) as error:
+            except LedgerError as error:
                 log.warning("messages not edited", error=str(error))
 
     async def refresh(self, incident: str = "") -> None:
-        """Edit each message whose incident reads otherwise now, or those of one incident. Raises LedgerError, ProbeFailed."""
+        """Edit each message whose incident reads otherwise now, or those of one incident. Raises LedgerUnavailable."""
         for known in await self._outbox.current_messages():
-            if incident and known.incident != incident:
-                continue
-            shown, final = await self._message(known.incident)
-            if shown.digest != known.digest:
+            if not incident or known.incident == incident:
+                try:
+                    await self._edit(known)
+                except (NotRecorded, ProbeFailed) as error:
+                    log.warning("message not edited", incident=known.incident, route=known.route, error=str(error))
+
+    async def _edit(self, known: IncidentMessage) -> None:
+        shown, final = await self._message(known.incident)
+        if shown.digest != known.digest:
+            try:
                 await self._call(
                     "chat.update", channel=known.channel, ts=known.message, text=shown.text, blocks=shown.blocks
                 )
-            if shown.digest != known.digest or final:
-                await self._outbox.put_message(replace(known, digest=shown.digest, final=final))
+            except _MessageGone as error:
+                log.warning("message gone", incident=known.incident, route=known.route, error=str(error))
+                final = True
+        if shown.digest != known.digest or final:
+            await self._outbox.put_message(replace(known, digest=shown.digest, final=final))
 
     async def _message(self, incident: str) -> tuple[SlackMessage, bool]:
         detail = await self._incidents.incident(incident, signals=0)
@@ -217,29 +238,33 @@ class Slack:
         token = _token(self._settings.slack_token_file, "notifications.slackTokenFile")
         try:
             answer = await self._client.api_call(method, json=given, headers={"Authorization": f"Bearer {token}"})
-        except _LOST as error:
+        except SlackApiError as error:
+            kind = _MessageGone if error.response.get("error") in _GONE else ProbeFailed
+            raise kind(f"{method}: {_said(error)}") from error
+        # Contained: whatever a foreign client makes of a broken answer. The notice or the edit is tried again.
+        except Exception as error:
             raise ProbeFailed(f"{method}: {_said(error)}") from error
-        return dict(answer.data) if isinstance(answer.data, dict) else {}
+        return answer.data if isinstance(answer.data, dict) else {}
 
     async def take_answers(self) -> None:
         """Take the answers of the buttons for ever, over one connection at a time. A lost one is replaced by a new client."""
         while True:
             try:
                 await self._connection()
-            except (ProbeFailed, *_LOST) as error:
+            # Contained: whatever a foreign client makes of a lost connection. Another client takes its place.
+            except Exception as error:  # noqa: BLE001
                 log.warning("no answers from Slack are taken", error=_said(error))
             await asyncio.sleep(_AGAIN.total_seconds())
 
     async def _connection(self) -> None:
-        """Take answers until the connection is lost. Raises ProbeFailed, or one of `_LOST`, if there is none."""
+        """Take answers until the connection is lost. Raises ProbeFailed, or what the client raises, if there is none."""
         token = _token(self._settings.slack_app_token_file, "notifications.slackAppTokenFile")
         client = SocketModeClient(app_token=token, web_client=self._client)
         client.socket_mode_request_listeners.append(self._take)
         try:
             async with asyncio.timeout(_CONNECTED_WITHIN.total_seconds()):
-                client.wss_uri = (
-                    await client.issue_new_wss_url()
-                )  # the client itself would try one that has run out for ever
+                # first, so that a refusal is seen: the client alone would try an address that has run out for ever
+                client.wss_uri = await client.issue_new_wss_url()
                 await client.connect()  # type: ignore[no-untyped-call]
             log.info("answers from Slack are taken")
             while await client.is_connected():
@@ -259,20 +284,19 @@ class Slack:
                 for each in pressed.actions
                 if each.action_id in set(SlackButton)
             ]
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             log.warning("interaction from Slack not understood", error=str(error))
             return
         for answer, about in asked:
             refused = await self._answer(pressed, answer, about)
+            channel, member = pressed.channel.id, pressed.user.id
             try:
                 if refused:
-                    await self._call(
-                        "chat.postEphemeral", channel=pressed.channel.id, user=pressed.user.id, text=escaped(refused)
-                    )
+                    await self._call("chat.postEphemeral", channel=channel, user=member, text=escaped(refused))
                 else:
                     await self.refresh(about.incident)
             except (LedgerError, ProbeFailed) as error:
-                log.warning("an answer from Slack is not shown", error=str(error))
+                log.warning("result of an answer not shown", incident=about.incident, error=str(error))
 
     async def _answer(self, pressed: _Pressed, answer: SlackButton, about: Asked) -> str:
         """Give an answer in a member's name; say why that cannot be done, "" when it was."""
