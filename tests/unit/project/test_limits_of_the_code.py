@@ -25,6 +25,7 @@ BORDERS = {
     "kube/object_cache.py": "each change of each object: hands on to Containment",
     "ledger/signals/group_committer.py": "raised at every caller who waits",
     "ledger/store/transactions.py": "raised at every caller whose write was in the transaction",
+    "notices/slack.py": "the client of another company: what fails is tried again",
     "pipeline/run_supervisor.py": "one run's task",
     "retries.py": "the first attempt: raised again in the loop that decides about it",
     "server/ports.py": "a thread",
