@@ -283,7 +283,6 @@ def build_notice_route(draft: DocumentBuilder[NoticeRouteShape]) -> NoticeRoute:
         matchers=_matchers(draft),
         hours=_hours(spec.hours) if spec.hours is not None else None,
         destinations=tuple(SlackChannel(channel=each.slack.channel) for each in spec.to),
-        place=draft.place(("metadata", "name")),
     )
 
 

@@ -7,7 +7,7 @@ expression, come afterwards.
 
 from collections.abc import Mapping
 from datetime import time, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -335,7 +335,8 @@ class PatternShape(Shape):
     severity: Literal["info", "warning", "critical"]
 
 
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS = get_args(Day)
 
 
 def _zone(value: str) -> str:
@@ -366,7 +367,7 @@ class HoursShape(Shape):
 
     begin: TimeOfDay = Field(default=time(0), alias="from")
     end: TimeOfDay = Field(default=time(0), alias="to")
-    days: list[Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]] = []
+    days: list[Day] = []
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
 
 

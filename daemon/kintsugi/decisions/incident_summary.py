@@ -33,9 +33,8 @@ class IncidentSummary:
     """
     What a person reads of an incident. A text is "" and a list empty where there is nothing to say.
 
-    `changes` are the commands that were run, in order, and the child runs. `undo` are the commands that undo what is still
-    changed, newest first, and the reasons of changes that need none. `deadlines` say when a run is judged. `question` is the open
-    question that was asked last.
+    `changes` are the commands that were run, in order, and the child runs. `deadlines` say when a run is judged. `question` is the
+    open question that was asked last.
     """
 
     incident: Incident
@@ -45,17 +44,16 @@ class IncidentSummary:
     changes: tuple[str, ...]
     deadlines: tuple[str, ...]
     question: Approval | None
-    undo: tuple[str, ...]
     next: str
     stop: str
 
 
 def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
     """Return the summary of an incident at `now`."""
-    incident, undo = detail.incident, tuple(undo_lines(detail))
+    incident = detail.incident
     known = latest([each.diagnosis for each in detail.diagnoses])
     asks = incident.state is IncidentState.AWAITING_APPROVAL
-    changed = any(line.startswith("$ ") for line in undo)
+    changed = any(line.startswith("$ ") for line in undo_lines(detail))
     return IncidentSummary(
         incident=incident,
         cause=headline(known) if known is not None else "",
@@ -64,7 +62,6 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
         changes=tuple(_made(detail)),
         deadlines=tuple(text for run in detail.runs for text in deadline_texts(run.run, now)),
         question=next(reversed(open_questions(detail.approvals)), None) if asks else None,
-        undo=undo,
         next=next_command(incident.state, incident.id, incident.service, changed=changed),
         stop="" if incident.state.is_final else stop_command(incident.service),
     )

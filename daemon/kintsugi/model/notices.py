@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from kintsugi.model.rules import LabelMatcher
 from kintsugi.model.runbooks import Severity
-from kintsugi.model.source_position import SourcePosition
 
 WEBHOOK = "webhook"
 """The name by which the ledger knows the receiver at `notifications.url`; no route has it."""
@@ -49,7 +48,6 @@ class NoticeRoute:
     matchers: tuple[LabelMatcher, ...] = ()
     hours: Hours | None = None
     destinations: tuple[SlackChannel, ...]
-    place: SourcePosition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

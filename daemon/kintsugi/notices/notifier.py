@@ -94,7 +94,10 @@ class Notifier:
     async def _attempt(self, notice: Notice) -> tuple[Sequence[str], str]:
         """Send one notice to each route that does not have it; return the routes that have it now, and why others have not."""
         reached, failures = [*notice.reached], []
-        for route, destinations in await self._routes(notice):
+        routes = await self._routes(notice)
+        if not routes:
+            log.warning("notice without a route", notice=notice.id, incident=notice.incident, kind=notice.kind)
+        for route, destinations in routes:
             failure = await self._reach(notice, destinations) if route not in reached else ""
             if failure:
                 failures.append(f"{route}: {failure}")

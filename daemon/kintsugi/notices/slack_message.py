@@ -17,7 +17,7 @@ import orjson
 from kintsugi.decisions.incident_summary import IncidentSummary
 from kintsugi.model.records import ENDED_WELL, Approval
 from kintsugi.telemetry import SECRETS
-from kubeobjects.lines import line
+from kubeobjects.lines import LONGEST, line
 
 Block = Mapping[str, object]
 
@@ -95,23 +95,25 @@ def escaped(text: str) -> str:
 
 
 def _question(asked: Approval, *, buttons: bool) -> Iterable[Block]:
-    shown = _lines([*asked.question.split("\n"), *(asked.preview.split("\n") if asked.preview else ())])
-    more = len(shown) - MOST_QUESTION_LINES
+    texts = [*asked.question.split("\n"), *(asked.preview.split("\n") if asked.preview else ())]
+    shown, more = _lines(texts[:MOST_QUESTION_LINES]), len(texts) - MOST_QUESTION_LINES
+    is_whole = more <= 0 and all(len(each) <= LONGEST_LINE for each in _lines(texts, LONGEST))
     if more > 0:
-        shown = [*shown[:MOST_QUESTION_LINES], f"… and {more} more lines: kintsugi incident {asked.incident} --all"]
+        shown.append(f"… and {more} more lines: kintsugi incident {asked.incident} --all")
     until = f" is asked until {asked.expires:%H:%M:%S} UTC. Plan {asked.plan}"
     yield _rich(
         _section((f"Approval{f' of {asked.path}' if asked.path else ''}", True), (until, False)), _preformatted(shown)
     )
+    if not is_whole:
+        yield _rich(_section(("The plan is too long for a message, and is approved only on the command line.", False)))
     if buttons:
-        yield from _buttons(asked)
+        yield from _buttons(asked, approve=is_whole)
 
 
-def _buttons(asked: Approval) -> Iterable[Block]:
+def _buttons(asked: Approval, *, approve: bool) -> Iterable[Block]:
     value = msgspec.json.encode(Asked(incident=asked.incident, path=asked.path, plan=asked.plan)).decode()
-    of_question = (
-        f"{asked.asked:%Y%m%d%H%M%S%f}"  # another question has other inputs: nothing typed for one goes to the next
-    )
+    # Another question has other inputs: nothing that was typed for one goes to the next.
+    of_question = f"{asked.asked:%Y%m%d%H%M%S%f}"
     yield {
         "type": "input",
         "block_id": f"{WHY}-{of_question}",
@@ -119,13 +121,11 @@ def _buttons(asked: Approval) -> Iterable[Block]:
         "label": _plain("Reason (a no needs one)"),
         "element": {"type": "plain_text_input", "action_id": WHY, "max_length": 500},
     }
+    offered = [_button(SlackButton.APPROVE, "Approve", "primary", value)] if approve else []
     yield {
         "type": "actions",
         "block_id": f"answers-{of_question}",
-        "elements": [
-            _button(SlackButton.APPROVE, "Approve", "primary", value),
-            _button(SlackButton.REJECT, "Reject", "danger", value),
-        ],
+        "elements": [*offered, _button(SlackButton.REJECT, "Reject", "danger", value)],
     }
 
 
@@ -141,8 +141,8 @@ def _labelled(label: str, text: str) -> Sequence[str]:
     return [f"{label}: {text}"] if text else []
 
 
-def _lines(texts: Iterable[str]) -> list[str]:
-    return [line(SECRETS.text(text), LONGEST_LINE) for text in texts]
+def _lines(texts: Iterable[str], longest: int = LONGEST_LINE) -> list[str]:
+    return [line(SECRETS.text(text), longest) for text in texts]
 
 
 def _commands(texts: Sequence[str]) -> Sequence[str]:

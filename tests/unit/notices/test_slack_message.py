@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from kintsugi.decisions.incident_summary import summarize
 from kintsugi.model.api_types import IncidentDetail
@@ -69,6 +70,15 @@ def test_a_long_question_is_cut_and_says_which_command_shows_the_rest() -> None:
     plan = next(each for each in texts(shown(replace(approval(), question=long))) if each.startswith("xx"))
     assert plan.splitlines()[-1] == f"… and {MOST_QUESTION_LINES} more lines: kintsugi incident inc-1 --all"
     assert len(plan) <= (MOST_QUESTION_LINES + 1) * (LONGEST_LINE + 1)
+
+
+@pytest.mark.parametrize("plan", ["x" * (LONGEST_LINE + 1), "x\n" * MOST_QUESTION_LINES])
+def test_a_plan_that_a_message_does_not_show_whole_can_only_be_rejected_in_it(plan: str) -> None:
+    message = shown(replace(approval(), question=plan))
+    assert {*buttons(message)} == {"reject"}
+    assert any("approved only on the command line" in each for each in texts(message))
+    whole = shown(replace(approval(), question=plan[:LONGEST_LINE].strip()[: 2 * MOST_QUESTION_LINES - 3]))
+    assert {*buttons(whole)} == {"approve", "reject"}
 
 
 def test_only_an_open_question_has_buttons_and_they_carry_the_plan_that_is_shown() -> None:

@@ -1,7 +1,8 @@
 """The pipeline over told caches and the in-memory ledger, whose requests for runs are noted: what becomes of one signal."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,6 +42,20 @@ from tests.unit.factories import (
     virtual_clock,
 )
 from tests.unit.views.cluster import FakeCaches
+
+EVERY = timedelta(milliseconds=200)
+
+
+@asynccontextmanager
+async def running(pipeline: Pipeline) -> AsyncIterator[None]:
+    """Let a pipeline run meanwhile."""
+    task = asyncio.create_task(pipeline.run(EVERY))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 class NotedRequests(Incidents):

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,10 +20,9 @@ from kintsugi.pipeline.new_signals import MOST, NewSignals
 from kintsugi.pipeline.signal_evaluator import NO_RULE
 from tests.harness import ledgers
 from tests.unit.factories import catalog, rule_text, runbook_text, service_text, signal, virtual_clock
-from tests.unit.pipeline.business import PipelineBench, alert
+from tests.unit.pipeline.business import PipelineBench, alert, running
 
 pytestmark = pytest.mark.looptime
-EVERY = timedelta(milliseconds=200)
 OTHER = alert(alertname="Other")
 ELSEWHERE = alert(namespace="staging")
 """An alert that a rule matches and that is refused, without a request of a run."""
@@ -83,14 +82,9 @@ class AcceptingBench(PipelineBench):
     async def running(self) -> AsyncIterator[None]:
         """Let the pipeline run meanwhile, and have read the inbox once."""
         ledgers.work_at_once()
-        task = asyncio.create_task(self.pipeline.run(EVERY))
-        await asyncio.sleep(1)
-        try:
+        async with running(self.pipeline):
+            await asyncio.sleep(1)
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 async def test_an_alert_that_no_rule_matches_is_settled_by_one_commit() -> None:

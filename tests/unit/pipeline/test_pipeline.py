@@ -1,8 +1,7 @@
 """When the inbox is looked into, which signals are evaluated again, and how a person resumes a service (P9, P11)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -34,10 +33,9 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.pipeline.business import PipelineBench, alert, operator_service
+from tests.unit.pipeline.business import EVERY, PipelineBench, alert, operator_service, running
 
 pytestmark = pytest.mark.looptime
-EVERY = timedelta(milliseconds=200)
 
 
 class CountedSignals(Signals):
@@ -69,26 +67,14 @@ async def business(ledger: Ledger, inbox: CountedSignals) -> PipelineBench:
     return PipelineBench(ledger=ledger)
 
 
-@asynccontextmanager
-async def running(business: PipelineBench) -> AsyncIterator[None]:
-    """Let the pipeline run meanwhile."""
-    task = asyncio.create_task(business.pipeline.run(EVERY))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 async def test_an_idle_inbox_is_hardly_looked_into(business: PipelineBench, inbox: CountedSignals) -> None:
-    async with running(business):
+    async with running(business.pipeline):
         await asyncio.sleep(60)
     assert inbox.looks <= 60 / IDLE.total_seconds() + 1
 
 
 async def test_a_new_signal_is_judged_at_once(business: PipelineBench, inbox: CountedSignals) -> None:
-    async with running(business):
+    async with running(business.pipeline):
         await asyncio.sleep(1)
         await inbox.accept([alert()], virtual_clock())
         business.pipeline.wake()
@@ -103,7 +89,7 @@ async def test_a_provisional_verdict_is_looked_at_when_it_ends(business: Pipelin
     provisional = Verdict(kind=VerdictKind.REFUSED, reason=Reason.PAUSED, text="it is paused", until=until)
     await inbox.accept([given], moment())
     await inbox.settle({given.id: provisional}, moment())
-    async with running(business):
+    async with running(business.pipeline):
         await asyncio.sleep(1.9)
         assert inbox.looks == 1
         await asyncio.sleep(0.2)
@@ -112,7 +98,7 @@ async def test_a_provisional_verdict_is_looked_at_when_it_ends(business: Pipelin
 
 async def test_a_ledger_that_is_away_is_asked_again_soon(business: PipelineBench, inbox: CountedSignals) -> None:
     inbox.away = True
-    async with running(business):
+    async with running(business.pipeline):
         await asyncio.sleep(2)
     assert inbox.looks >= 2 / EVERY.total_seconds() - 1
 
