@@ -104,7 +104,7 @@ class ClusterStory:
         def has() -> Json | None:
             found = [each for each in self._newest(service) if each["state"] == state]
             if state == "awaiting-approval":
-                found = [each for each in found if self.daemon.incident(each["id"])["approvals"]]
+                found = [each for each in found if self.daemon.incident(each["id"])["questions"]]
             return next(iter(found), None)
 
         found = wait_for(has, within=self._patience, describe=self.state)
@@ -241,7 +241,7 @@ class ClusterStory:
 
     def approve(self, incident: Json) -> None:
         """Approve what an incident asks."""
-        (question,) = self.daemon.incident(incident["id"])["approvals"]
+        (question,) = self.daemon.incident(incident["id"])["questions"]
         wish = {"plan": question["plan"], "path": question["path"]}
         answer = self.daemon.post(f"/api/v1/incidents/{incident['id']}/approve", wish)
         assert answer[0] == 200, answer

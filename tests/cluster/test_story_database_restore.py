@@ -231,8 +231,8 @@ def on_stage(
 
 def asked(story: ClusterStory, incident: str) -> str:
     """Return the question that a person is asked."""
-    (question,) = story.daemon.incident(incident)["approvals"]
-    return str(question["question"])
+    (question,) = story.daemon.incident(incident)["questions"]
+    return str(question["text"])
 
 
 def comes_to_its_end(story: ClusterStory, deaths: Sequence[str]) -> Json:

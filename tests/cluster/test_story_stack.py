@@ -83,7 +83,7 @@ def test_a_cache_whose_dump_is_broken_begins_anew_by_a_persons_word_though_the_d
     stack.break_(Tier.CACHE, Fault.DUMP_BROKEN)
     broken = (folder / "dump.rdb").read_bytes()
     asking = story.within(300).reaches("awaiting-approval")
-    [question] = story.daemon.incident(asking["id"])["approvals"]
+    [question] = story.daemon.incident(asking["id"])["questions"]
     print(question)
     assert story.writes() == []
     story.at("a person agrees", lambda: story.approve(asking))

@@ -179,7 +179,7 @@ def _agree(ending: Ending, rung: str) -> None:
     for each in ending.incidents:
         if each["state"] != IncidentState.AWAITING_APPROVAL:
             continue
-        for question in ending.daemon.incident(each["id"])["approvals"]:
+        for question in ending.daemon.incident(each["id"])["questions"]:
             wish = {"plan": question["plan"], "path": question["path"]}
             status, answer = process.post(f"/api/v1/incidents/{each['id']}/approve", wish)
             assert status in (HTTPStatus.OK, HTTPStatus.CONFLICT), answer

@@ -7,13 +7,13 @@ from sqlalchemy import Connection, Table, insert, update
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.store.rows import values
-from kintsugi.ledger.store.tables import approvals, incidents, runs, steps
-from kintsugi.model.records import Approval, Incident, RunRecord, StepRecord
+from kintsugi.ledger.store.tables import incidents, questions, runs, steps
+from kintsugi.model.records import Incident, Question, RunRecord, StepRecord
 
 T = TypeVar("T")
 
-Row = Approval | Incident | RunRecord | StepRecord
-_TABLES: dict[type[Row], Table] = {Approval: approvals, Incident: incidents, RunRecord: runs, StepRecord: steps}
+Row = Question | Incident | RunRecord | StepRecord
+_TABLES: dict[type[Row], Table] = {Question: questions, Incident: incidents, RunRecord: runs, StepRecord: steps}
 
 
 async def keep(ledger: Ledger, *rows: Row) -> None:

@@ -133,7 +133,7 @@ def database() -> Sequence[Json]:
 async def agree(stage: CrashStage, ledger: Ledger) -> None:
     """Approve what is asked, as a person does: to the daemon, when there is one to be told."""
     for incident in await ledger.incidents.newest(limit=1, open_only=True):
-        for asked in await ledger.people.approvals_of(incident.id):
+        for asked in await ledger.people.questions_of(incident.id):
             if asked.answered is None:
                 await stage.approve(asked)
 

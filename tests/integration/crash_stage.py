@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Approval, Incident
+from kintsugi.model.records import Incident, Question
 from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
@@ -125,7 +125,7 @@ class CrashStage:
         status, answer = await asyncio.to_thread(self.daemon.post, "/alertmanager", body, token=TOKEN)
         assert status == 200, answer
 
-    async def approve(self, asked: Approval) -> None:
+    async def approve(self, asked: Question) -> None:
         """Approve what the daemon asks, as a person does who may; one that is not alive is told nothing."""
         if self.daemon.listens():
             body = {"plan": asked.plan, "path": asked.path}

@@ -211,15 +211,15 @@ class DatabaseStage:
             found = await self.core.ledger.incidents.newest(limit=1, service=self.about)
             if not found or found[0].state is not IncidentState.AWAITING_APPROVAL:
                 return None
-            asked = await self.core.ledger.people.approvals_of(found[0].id)
-            return next((each.question for each in reversed(asked) if each.answered is None), None)
+            asked = await self.core.ledger.people.questions_of(found[0].id)
+            return next((each.text for each in reversed(asked) if each.answered is None), None)
 
         return await self._come(is_asked)
 
     async def agree(self) -> None:
         """Let Ada say yes to what is asked."""
         incident = await self.incident()
-        (asked,) = [each for each in await self.core.ledger.people.approvals_of(incident.id) if each.answered is None]
+        (asked,) = [each for each in await self.core.ledger.people.questions_of(incident.id) if each.answered is None]
         await operator_service(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
 
     async def drilled(self) -> Incident:

@@ -32,11 +32,11 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import (
-    Approval,
     Incident,
     IncidentState,
     Pause,
     PauseScope,
+    Question,
     Reason,
     RunKind,
     RunRecord,
@@ -221,10 +221,10 @@ DETAIL = IncidentDetail(
     ),
 )
 
-QUESTION = Approval(
+QUESTION = Question(
     incident="inc-2",
     path="",
-    question="Run Workload recovery on api-service?\nRestart: kubectl rollout restart deployment/api",
+    text="Run Workload recovery on api-service?\nRestart: kubectl rollout restart deployment/api",
     plan="9f31c0ffee",
     asked=at(301),
     expires=at(301 + 1800),
@@ -259,7 +259,7 @@ class FakeOperations:
 
     asked: list[tuple[object, ...]] = field(default_factory=list)
     looks: list[IncidentDetail | None] = field(default_factory=list)
-    questions: tuple[Approval, ...] = (QUESTION,)
+    questions: tuple[Question, ...] = (QUESTION,)
     away: bool = False
     empty: bool = False
     changing: bool = False
@@ -282,7 +282,7 @@ class FakeOperations:
             if look is None:
                 raise LedgerUnavailable("the ledger cannot be reached")
             return look
-        known = {"inc-1": DETAIL, "inc-2": IncidentDetail(incident=ASKING, approvals=self.questions)}
+        known = {"inc-1": DETAIL, "inc-2": IncidentDetail(incident=ASKING, questions=self.questions)}
         if incident not in known:
             raise NotRecorded(f"there is no incident {incident}")
         return known[incident]
@@ -303,13 +303,13 @@ class FakeOperations:
             raise WrongState("dead letter dead-2 cannot be resent: it was not stored whole")
         return DeadLetterResendResult(id=letter, accepted=1, dead_letters=0)
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
         self.asked.append(("approve", incident, path, plan, who))
         if plan != QUESTION.plan:
             raise WrongState(f"incident {incident}: the plan has changed since it was shown: review it again")
         return replace(QUESTION, path=path, who=who, answered=at(400))
 
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
         self.asked.append(("reject", incident, request, who))
         return replace(QUESTION, path=request.path, who=who, rejected=at(400), why=request.why)
 

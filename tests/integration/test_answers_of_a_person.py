@@ -30,8 +30,8 @@ async def test_after_a_no_to_its_plan_the_service_rests_and_is_asked_about_again
     async with AskedStory.told(tmp_path, FOUR, MODE="approve", kill_at=[f"after commit {point} 1"]) as story:
         await story.live()
         await story.fires()
-        asked = await story.when(lambda found: found["approvals"])
-        path, plan = f"/api/v1/incidents/{asked['incident']['id']}", asked["approvals"][0]["plan"]
+        asked = await story.when(lambda found: found["questions"])
+        path, plan = f"/api/v1/incidents/{asked['incident']['id']}", asked["questions"][0]["plan"]
         why = {"why": "a deploy"}
         await story.tell_and_die(f"{path}/{deed}", {"plan": plan, **why} if deed == "reject" else why)
         await story.live()
@@ -86,7 +86,7 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(tmp
         before = story.pods()
         story.cluster.faults.crash_loop(before[0])
         await story.live()
-        asked = (await story.when(lambda found: found["approvals"]))["approvals"][0]
+        asked = (await story.when(lambda found: found["questions"]))["questions"][0]
         status, pause = await asyncio.to_thread(daemon.post, "/api/v1/pauses", {"scope": "global", "why": "a release"})
         assert status == 201, pause
         approve = f"/api/v1/incidents/{asked['incident']}/approve"
@@ -100,10 +100,10 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(tmp
         def is_asked_anew(found: Json) -> bool:
             if found["runs"]:
                 raise HopelessError(f"the yes that had run out started {found['runs']}")
-            return found["approvals"][-1]["answered"] is None
+            return found["questions"][-1]["answered"] is None
 
         found = await story.when(is_asked_anew)
         assert (found["incident"]["state"], story.pods()) == ("awaiting-approval", before)
-        plan = found["approvals"][-1]["plan"]
+        plan = found["questions"][-1]["plan"]
         assert (await asyncio.to_thread(daemon.post, approve, {"plan": plan}))[0] == 200
         await story.when(lambda found: found["runs"])

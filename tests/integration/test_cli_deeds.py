@@ -86,7 +86,7 @@ def test_a_question_that_has_its_answer_is_not_asked_again(
 
 
 def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, operations: FakeOperations) -> None:
-    operations.questions = (QUESTION, replace(QUESTION, path="drop", question="Drop it?"))
+    operations.questions = (QUESTION, replace(QUESTION, path="drop", text="Drop it?"))
     unnamed = kintsugi("approve", "inc-2", "--yes")
     assert unnamed.code == 2
     assert "'', 'drop'" in unnamed.err

@@ -116,7 +116,7 @@ LOOKS = {
         rule api-alerts, runbook workload-recovery, mode approve
         opened 2026-11-24 03:03:00 UTC, took LONG so far
 
-        Approvals
+        Questions
           03:03:01  plan 9f31c0ffee: no answer, open until 03:33:01
                     Run Workload recovery on api-service?
                     Restart: kubectl rollout restart deployment/api

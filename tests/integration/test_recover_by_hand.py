@@ -22,9 +22,9 @@ async def test_in_mode_approve_a_yes_is_the_approval_of_the_plan_and_nobody_is_a
         found = await stage.ended(begun["incident"])
         assert found["incident"]["state"] == "recovered", found
         assert (found["incident"]["rule"], found["incident"]["mode"]) == ("manual", "approve")
-        (approval,) = found["approvals"]
+        (approval,) = found["questions"]
         assert (approval["who"], approval["plan"]) == ("tester", begun["digest"])
-        assert "the pods are old" in approval["question"]
+        assert "the pods are old" in approval["text"]
         steps = {each["path"]: each for each in found["runs"][0]["steps"]}
         assert steps["@started"]["result"]["who"] == "tester"
         assert steps["restart#0"]["why"] == "started by tester: the pods are old (rule manual)"
@@ -92,7 +92,7 @@ async def test_a_runbook_about_all_services_is_started_by_hand_and_its_children_
         story = (await stage.kintsugi("incident", begun["incident"], "--all")).out
         assert re.search(r"Covered services\n +api: healthy, serving\n +no-action look \(kintsugi incident inc-", story)
         runs = [stage.daemon.incident(each["id"]) for each in stage.daemon.incidents()]
-        asked = {each["incident"]["service"]: len(each["approvals"]) for each in runs}
+        asked = {each["incident"]["service"]: len(each["questions"]) for each in runs}
         assert asked == {"stack": 1, "api": 0, "web": 0}
         assert stage.restarts() == 1
 

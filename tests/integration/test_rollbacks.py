@@ -90,8 +90,8 @@ async def over(stage: CrashStage, ledger: Ledger) -> tuple[Incident, list[str]]:
 
     async def is_over() -> bool:
         for incident in await ledger.incidents.newest():
-            for each in await ledger.people.approvals_of(incident.id):
-                asked[each.question] = None
+            for each in await ledger.people.questions_of(incident.id):
+                asked[each.text] = None
                 if each.answered is None:
                     await stage.approve(each)
         found = await ledger.incidents.newest()

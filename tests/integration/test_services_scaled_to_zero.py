@@ -65,7 +65,7 @@ async def asked(stage: ManualStage) -> Json:
 
     def asks() -> Json | None:
         waiting = [each for each in stage.daemon.incidents() if each["state"] == "awaiting-approval"]
-        asking = [each for each in waiting if stage.daemon.incident(each["id"])["approvals"]]
+        asking = [each for each in waiting if stage.daemon.incident(each["id"])["questions"]]
         return asking[0] if asking else None
 
     return await eventually(asks, within=TIMEOUT, describe=stage.daemon.tail)
@@ -79,10 +79,8 @@ async def test_a_person_is_asked_and_it_is_started_with_what_the_ledger_saw_last
         await eventually(lambda: web(stage)["healthy"], within=TIMEOUT, describe=stage.daemon.tail)
         await scale(stage, 0)
         incident = (await asked(stage))["id"]
-        (question,) = stage.daemon.incident(incident)["approvals"]
-        assert f"\n  $ kubectl scale deployment {WEB} --replicas=4 --current-replicas=0" in question["question"], (
-            question
-        )
+        (question,) = stage.daemon.incident(incident)["questions"]
+        assert f"\n  $ kubectl scale deployment {WEB} --replicas=4 --current-replicas=0" in question["text"], question
         await asyncio.to_thread(stage.daemon.kill)
         await asyncio.to_thread(stage.daemon.start)
         await asyncio.to_thread(stage.daemon.wait_ready)
@@ -102,9 +100,9 @@ async def test_the_generic_runbook_asks_with_the_cause_and_scales_it_back(tmp_pa
         had = stage.replicas()
         await scale(stage, 0)
         incident = await asked(stage)
-        (question,) = stage.daemon.incident(incident["id"])["approvals"]
+        (question,) = stage.daemon.incident(incident["id"])["questions"]
         said = f"Scale {WEB} back to {had} replicas? the workload is scaled to 0 replicas"
-        assert question["question"].startswith(said), question
+        assert question["text"].startswith(said), question
         assert stage.replicas() == 0
         agreed = await stage.kintsugi("approve", incident["id"], "--yes")
         assert agreed.code == 0, agreed

@@ -9,7 +9,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import IncidentDetail, RejectRequest
-from kintsugi.model.records import Approval, IncidentState, Notice
+from kintsugi.model.records import IncidentState, Notice, Question
 from kintsugi.notices.slack import Slack
 from kintsugi.settings import SettingsError, load
 from kintsugi_demo.shop import NAMESPACE, WEB
@@ -49,10 +49,10 @@ class Operations:
     async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail:
         return IncidentDetail(incident=await self._ledger.incidents.get(incident))
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
         raise NotImplementedError
 
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
         raise NotImplementedError
 
 
@@ -141,7 +141,7 @@ async def test_a_yes_from_slack_starts_the_run_and_one_message_follows_it_to_its
         await slack.press(message, "approve")
         await story.holds(lambda: story.replicas() == 4)
         running = await story.when(lambda found: found["runs"] and found["runs"][0]["run"]["changed"])
-        assert [each["who"] for each in running["approvals"]] == [OPERATOR]
+        assert [each["who"] for each in running["questions"]] == [OPERATOR]
         slack.down = False
         await story.holds(lambda: "--replicas=4" in slack.texts(message) and not slack.buttons(message))
         assert list(slack.messages) == [message]

@@ -15,11 +15,11 @@ from kintsugi.catalog import Source, load_sources
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import PastRun, Rejection
 from kintsugi.model.records import (
-    Approval,
     Incident,
     IncidentState,
     Pause,
     PauseScope,
+    Question,
     RunRecord,
     Signal,
     SignalSource,
@@ -353,12 +353,12 @@ def pause(
     return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=since, until=until)
 
 
-def approval(path: str = "", *, answered: datetime | None = None) -> Approval:
+def approval(path: str = "", *, answered: datetime | None = None) -> Question:
     """Return a question about incident inc-1, which Ada has answered if a moment is given."""
-    return Approval(
+    return Question(
         incident="inc-1",
         path=path,
-        question="May it go on?",
+        text="May it go on?",
         plan="p",
         asked=NOW,
         expires=moment(minutes=30),

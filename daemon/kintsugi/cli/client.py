@@ -41,7 +41,7 @@ from kintsugi.model.api_types import (
     ServiceTree,
 )
 from kintsugi.model.manual import RecoverRequest
-from kintsugi.model.records import Approval, Incident, Pause
+from kintsugi.model.records import Incident, Pause, Question
 from kintsugi.server.responses import (
     DeadLetterList,
     DeliveryResponse,
@@ -144,15 +144,15 @@ class DaemonClient:
         where = f"dead-letters/{_part(letter)}/resend"
         return await self._ask("POST", where, DeadLetterResendResult, body={"who": self._who})
 
-    async def approve(self, incident: str, *, path: str, plan: str) -> Approval:
+    async def approve(self, incident: str, *, path: str, plan: str) -> Question:
         """Approve the plan with this digest."""
         body = {"path": path, "plan": plan, "who": self._who}
-        return await self._ask("POST", f"incidents/{_part(incident)}/approve", Approval, body=body)
+        return await self._ask("POST", f"incidents/{_part(incident)}/approve", Question, body=body)
 
-    async def reject(self, incident: str, request: RejectRequest) -> Approval:
+    async def reject(self, incident: str, request: RejectRequest) -> Question:
         """Reject the plan with this digest."""
         body = {"path": request.path, "plan": request.plan, "why": request.why, "who": self._who}
-        return await self._ask("POST", f"incidents/{_part(incident)}/reject", Approval, body=body)
+        return await self._ask("POST", f"incidents/{_part(incident)}/reject", Question, body=body)
 
     async def abort(self, incident: str, *, why: str) -> AbortResult:
         """End an incident without a further step."""

@@ -29,7 +29,7 @@ from kintsugi.model.api_types import (
 from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import Override, RecoverRequest
-from kintsugi.model.records import Approval, IncidentState, PauseScope
+from kintsugi.model.records import IncidentState, PauseScope, Question
 from kintsugi.model.restores import Backup, Restored
 from kubediagnosis.headline import headline, latest
 from kubeobjects.lines import counted
@@ -220,17 +220,17 @@ def agreed(question: str, *, yes: bool) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def waiting(detail: IncidentDetail, path: str | None) -> Approval:
+def waiting(detail: IncidentDetail, path: str | None) -> Question:
     """
     Choose the question that can be answered: the newest of its step, if it has no answer yet.
 
     Raises Refused when nothing is asked, UsageError when several steps ask and `path` names none of them.
     """
-    unanswered = {each.path: each for each in open_questions(detail.approvals)}
+    unanswered = {each.path: each for each in open_questions(detail.questions)}
     incident = detail.incident
     if incident.state.is_final or not unanswered:
         raise Refused(
-            f"incident {incident.id} is {incident.state} and asks for no approval{_answers(detail.approvals)}"
+            f"incident {incident.id} is {incident.state} and asks for no approval{_answers(detail.questions)}"
         )
     names = ", ".join(repr(each) for each in unanswered)
     if path is not None and path not in unanswered:
@@ -240,9 +240,9 @@ def waiting(detail: IncidentDetail, path: str | None) -> Approval:
     return unanswered[path] if path is not None else next(iter(unanswered.values()))
 
 
-def _answers(approvals: Iterable[Approval]) -> str:
+def _answers(questions: Iterable[Question]) -> str:
     """Return who has answered the newest question of each step."""
-    newest = {each.path: each for each in approvals}
+    newest = {each.path: each for each in questions}
     said = [
         f"{each.who} {'approved' if when is each.answered else 'rejected'} {each.path or 'the plan'} at {when:%H:%M:%S}"
         for each in newest.values()
@@ -251,9 +251,9 @@ def _answers(approvals: Iterable[Approval]) -> str:
     return f": {', '.join(said)}" if said else ""
 
 
-def _show_question(approval: Approval) -> None:
+def _show_question(approval: Question) -> None:
     """Show the plan as it was put to people."""
-    for line in approval.question.splitlines():
+    for line in approval.text.splitlines():
         print_note(f"  {line}")
     about = f" of {approval.path}" if approval.path else ""
     print_note(

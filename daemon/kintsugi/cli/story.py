@@ -15,10 +15,10 @@ from kintsugi.decisions.incident_summary import deadline_texts, summarize, undo_
 from kintsugi.model.api_types import CoveredService, EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 from kintsugi.model.records import (
     ENDED_WELL,
-    Approval,
     KeptDiagnosis,
     Occasion,
     Phase,
+    Question,
     SignalStatus,
     StepRecord,
     StepState,
@@ -71,8 +71,8 @@ def _labelled(label: str, text: str) -> Text:
     return Text.assemble(plain(f"{label}: ", "bold"), plain(text))
 
 
-def _question(asked: Approval) -> Iterator[Text]:
-    first, *rest = asked.question.splitlines() or [""]
+def _question(asked: Question) -> Iterator[Text]:
+    first, *rest = asked.text.splitlines() or [""]
     yield _labelled("Question", f"{cut(first)} (until {asked.expires:%H:%M:%S})")
     yield from (plain(f"  {cut(line)}") for line in rest[:MOST_CHANGES])
 
@@ -85,7 +85,7 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     for run in detail.runs:
         yield from _run(run, now)
     yield from section("Covered services", [line for each in detail.covers for line in _covered(each)])
-    yield from section("Approvals", [line for each in detail.approvals for line in _approval(each)])
+    yield from section("Questions", [line for each in detail.questions for line in _approval(each)])
     aborts = [detail.abort] if detail.abort else []
     yield from section("Abort", [plain(f"{each.requested:%H:%M:%S}  {each.reason}") for each in aborts])
     resumed = [detail.resumed] if detail.resumed else []
@@ -204,7 +204,7 @@ def _mark(step: StepRecord) -> str:
     return ", changed" if step.changes and step.state is StepState.DONE else ""
 
 
-def _approval(approval: Approval) -> Iterator[Text]:
+def _approval(approval: Question) -> Iterator[Text]:
     about = f" about {approval.path}" if approval.path else ""
     answer = f"no answer, open until {approval.expires:%H:%M:%S}"
     if approval.rejected is not None:
@@ -212,7 +212,7 @@ def _approval(approval: Approval) -> Iterator[Text]:
     elif approval.answered is not None:
         answer = f"yes, by {approval.who} at {approval.answered:%H:%M:%S}"
     yield plain(f"{approval.asked:%H:%M:%S}  plan {approval.plan}{about}: {answer}")
-    yield from (plain(f"          {line}", "dim") for line in approval.question.splitlines())
+    yield from (plain(f"          {line}", "dim") for line in approval.text.splitlines())
 
 
 def _evidence(kept: KeptText) -> Text:

@@ -14,7 +14,7 @@ from kintsugi.decisions.next_command import resume_hint
 from kintsugi.decisions.watchdog import Progress, WatchdogTimings, settle_time, steady_since, unfinished
 from kintsugi.durations import format_seconds
 from kintsugi.model.api_types import NO_ACTIVITY, ActivityKind, CurrentStep, HoldSummary, ServiceActivity
-from kintsugi.model.records import Approval, Incident, IncidentState, Pause, RunRecord
+from kintsugi.model.records import Incident, IncidentState, Pause, Question, RunRecord
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.views import ServiceView
 
@@ -47,7 +47,7 @@ class ActivityInput:
     annotation: str = ""
     handed_over: HandOver | None = None
     incident: Incident | None = None
-    question: Approval | None = None
+    question: Question | None = None
     hold: HoldSummary | None = None
     run: RunRecord | None = None
     step: CurrentStep | None = None

@@ -13,10 +13,10 @@ from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.records import (
     NOT_MADE,
-    Approval,
     Incident,
     IncidentState,
     Phase,
+    Question,
     RunKind,
     RunRecord,
     StepRecord,
@@ -43,7 +43,7 @@ class IncidentSummary:
     affected: tuple[str, ...]
     changes: tuple[str, ...]
     deadlines: tuple[str, ...]
-    question: Approval | None
+    question: Question | None
     next: str
     stop: str
 
@@ -61,7 +61,7 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
         affected=detail.affected,
         changes=tuple(_made(detail)),
         deadlines=tuple(text for run in detail.runs for text in deadline_texts(run.run, now)),
-        question=next(reversed(open_questions(detail.approvals)), None) if asks else None,
+        question=next(reversed(open_questions(detail.questions)), None) if asks else None,
         next=next_command(incident.state, incident.id, incident.service, changed=changed),
         stop="" if incident.state.is_final else stop_command(incident.service),
     )

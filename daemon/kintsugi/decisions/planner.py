@@ -1,7 +1,7 @@
 """
 A runbook bound to a service: parameters, deadline, locks, how far it may go, and a digest that names exactly this plan.
 
-Pure. The pipeline plans before it requests a run; approvals hold only for the digest that was shown.
+Pure. The pipeline plans before it requests a run; questions hold only for the digest that was shown.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ def question_of(bound: Plan, preview: RunPreview | None) -> Lines:
 
 
 def digest_with(bound: Plan, preview: RunPreview | None) -> str:
-    """Name a plan together with what was shown of it; the plan's own digest comes first (`Approval.bound`)."""
+    """Name a plan together with what was shown of it; the plan's own digest comes first (`Question.bound`)."""
     if preview is None or preview.unknown:
         return bound.digest
     return f"{bound.digest}{WITH_PREVIEW}{preview.digest}"

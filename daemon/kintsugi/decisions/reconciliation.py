@@ -12,7 +12,7 @@ from enum import Enum
 
 from kintsugi.durations import format_duration
 from kintsugi.model.history import Abort
-from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, SignalStatus, Verdict
+from kintsugi.model.records import Incident, IncidentState, Question, RunRecord, Signal, SignalStatus, Verdict
 
 MOST_TASK_FAILURES = 3
 """The number of times a run whose task has died is resumed before it is handed over: a defect would only repeat."""
@@ -44,7 +44,7 @@ class IncidentNeed:
     action: IncidentAction
     reason: str = ""
     state: IncidentState = IncidentState.NEEDS_OPERATOR
-    approval: Approval | None = None
+    approval: Question | None = None
     notify: bool = False
 
 
@@ -53,7 +53,7 @@ class OpenIncident:
     """
     An open incident without a run, as the ledger has it.
 
-    `had_run` when it had one that is over. `clear` when what it was opened for has ended. `approvals` are the questions
+    `had_run` when it had one that is over. `clear` when what it was opened for has ended. `questions` are the questions
     about the whole plan, oldest first. `abort` is a person's request to end it.
     """
 
@@ -61,7 +61,7 @@ class OpenIncident:
     had_run: bool
     clear: bool
     signals: Sequence[tuple[Signal, Verdict | None]]
-    approvals: Sequence[Approval] = ()
+    questions: Sequence[Question] = ()
     abort: Abort | None = None
 
 
@@ -88,22 +88,22 @@ def need_of(open_incident: OpenIncident, *, now: datetime) -> IncidentNeed:
         return IncidentNeed(
             action=IncidentAction.WAIT if is_reevaluated(open_incident.signals) else IncidentAction.EVALUATE
         )
-    return _answered(open_incident.approvals, now)
+    return _answered(open_incident.questions, now)
 
 
 def _no(open_incident: OpenIncident) -> str:
     """Return who has aborted the incident or rejected its plan, and why; "" for no one."""
     if open_incident.abort is not None:
         return open_incident.abort.reason
-    newest = open_incident.approvals[-1] if open_incident.approvals else None
+    newest = open_incident.questions[-1] if open_incident.questions else None
     return rejection(newest) if newest is not None and newest.rejected is not None else ""
 
 
-def _answered(approvals: Sequence[Approval], now: datetime) -> IncidentNeed:
+def _answered(questions: Sequence[Question], now: datetime) -> IncidentNeed:
     """Decide by the newest question: an answer is valid until the question expires, too (E28)."""
-    if not approvals:
+    if not questions:
         return IncidentNeed(action=IncidentAction.ASK)
-    newest = approvals[-1]
+    newest = questions[-1]
     if now < newest.expires:
         return (
             IncidentNeed(action=IncidentAction.START, approval=newest)
@@ -122,27 +122,27 @@ def is_reevaluated(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
     return any(verdict is None or verdict.until is not None for verdict in going_on)
 
 
-def open_questions(approvals: Sequence[Approval]) -> tuple[Approval, ...]:
+def open_questions(questions: Sequence[Question]) -> tuple[Question, ...]:
     """Return of each step of an incident its newest question, if nobody has answered it; both are oldest first."""
-    newest = {each.path: each for each in approvals}
-    return tuple(each for each in approvals if newest[each.path] is each and (each.answered or each.rejected) is None)
+    newest = {each.path: each for each in questions}
+    return tuple(each for each in questions if newest[each.path] is each and (each.answered or each.rejected) is None)
 
 
-def rejection(approval: Approval) -> str:
+def rejection(approval: Question) -> str:
     """Return a clause that says who rejected a plan, and why."""
     return f"rejected by {approval.who}: {approval.why}"
 
 
-def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -> bool:
+def is_still_asked(questions: Sequence[Question], plan: str, *, now: datetime) -> bool:
     """Return whether the newest question is about this plan and still valid, answered or not: it is not asked again."""
-    return bool(approvals) and approvals[-1].bound == plan and now < approvals[-1].expires
+    return bool(questions) and questions[-1].bound == plan and now < questions[-1].expires
 
 
-def repeated_question(approvals: Sequence[Approval], *, now: datetime) -> str:
+def repeated_question(questions: Sequence[Question], *, now: datetime) -> str:
     """Return the notice of a question that follows others, "" for the first."""
-    if not approvals:
+    if not questions:
         return ""
-    newest = approvals[-1]
+    newest = questions[-1]
     until, answered = f"{newest.expires:%H:%M:%S}", newest.answered is not None
     if now < newest.expires:
         why = f"the plan has changed since {f'{newest.who} approved it' if answered else 'it was shown'}"

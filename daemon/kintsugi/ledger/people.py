@@ -16,13 +16,13 @@ from kintsugi.ledger.incidents.runs import find_incident, last_run
 from kintsugi.ledger.outbox import put_notice_once
 from kintsugi.ledger.signals.signals import evaluate_anew
 from kintsugi.ledger.store.rows import columns, read_one, readable, values
-from kintsugi.ledger.store.tables import aborts, approvals, incidents, pauses, runs
+from kintsugi.ledger.store.tables import aborts, incidents, pauses, questions, runs
 from kintsugi.ledger.store.transactions import Aggregate, insert_once
 from kintsugi.model.api_types import RejectRequest
 from kintsugi.model.history import Abort
-from kintsugi.model.records import Approval, Incident, IncidentState, Pause, RunKind, RunRecord
+from kintsugi.model.records import Incident, IncidentState, Pause, Question, RunKind, RunRecord
 
-_APPROVAL = columns(Approval, approvals)
+_QUESTION = columns(Question, questions)
 _ABORT = select(*columns(Abort, aborts)).where(aborts.c.incident == bindparam("incident"))
 _CHANGED = "the plan has changed since it was shown: review it again"
 
@@ -30,7 +30,7 @@ _CHANGED = "the plan has changed since it was shown: review it again"
 class People(Aggregate):
     """What people are asked, answer and request. Any replica may write questions, answers and pauses: these need no leader."""
 
-    async def ask(self, approval: Approval, *, notice: str = "") -> None:
+    async def ask(self, approval: Question, *, notice: str = "") -> None:
         """
         Ask a person a question. Only the newest question of a step can be answered.
 
@@ -38,14 +38,14 @@ class People(Aggregate):
         """
 
         def work(connection: Connection) -> None:
-            asked = insert_once(connection, approvals, values(approval), by=("incident", "path", "plan", "asked"))
+            asked = insert_once(connection, questions, values(approval), by=("incident", "path", "plan", "asked"))
             if asked and notice:
                 state = IncidentState.AWAITING_APPROVAL
                 put_notice_once(connection, approval.incident, state, notice, approval.asked)
 
         await self._store.write(f"ask {approval.path}", work)
 
-    async def approve(self, incident: str, path: str, plan: str, who: str, now: datetime) -> Approval:
+    async def approve(self, incident: str, path: str, plan: str, who: str, now: datetime) -> Question:
         """
         Approve the newest question of a step, for the plan that was shown.
 
@@ -53,7 +53,7 @@ class People(Aggregate):
         plan has changed since it was shown, the question has expired, or another person has rejected the plan.
         """
 
-        def work(connection: Connection) -> Approval:
+        def work(connection: Connection) -> Question:
             asked = _newest(connection, incident, path)
             if asked is None:
                 raise NotRecorded(f"no approval was requested for {path or 'the plan'} of incident {incident}")
@@ -66,7 +66,7 @@ class People(Aggregate):
 
         return await self._store.write(f"approve {path}", work)
 
-    async def reject(self, incident: str, request: RejectRequest, who: str, now: datetime) -> Approval:
+    async def reject(self, incident: str, request: RejectRequest, who: str, now: datetime) -> Question:
         """
         Reject the plan that was shown, as the answer to the newest question of a step.
 
@@ -75,7 +75,7 @@ class People(Aggregate):
         """
         path = request.path
 
-        def work(connection: Connection) -> Approval:
+        def work(connection: Connection) -> Question:
             found, asked = find_incident(connection, incident), _newest(connection, incident, path)
             if asked is None:
                 about = f" of {path}" if path else ""
@@ -89,10 +89,10 @@ class People(Aggregate):
 
         return await self._store.write(f"reject {path or 'plan'}", work)
 
-    async def approvals_of(self, *of: str) -> tuple[Approval, ...]:
+    async def questions_of(self, *of: str) -> tuple[Question, ...]:
         """Return the questions of incidents with their answers, oldest first."""
-        query = select(*_APPROVAL).where(approvals.c.incident.in_(of)).order_by(approvals.c.number)
-        return await self._whole(Approval, query) if of else ()
+        query = select(*_QUESTION).where(questions.c.incident.in_(of)).order_by(questions.c.number)
+        return await self._whole(Question, query) if of else ()
 
     async def abort(self, abort: Abort) -> Abort:
         """
@@ -187,22 +187,22 @@ class People(Aggregate):
         return await self._shown(Pause, query)
 
 
-def _newest(connection: Connection, incident: str, path: str) -> Approval | None:
+def _newest(connection: Connection, incident: str, path: str) -> Question | None:
     """Read the newest question of a step, and lock its row."""
-    query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
-    newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
-    return read_one(connection, Approval, newest)
+    query = select(*_QUESTION).where(questions.c.incident == incident, questions.c.path == path)
+    newest = query.order_by(questions.c.number.desc()).limit(1).with_for_update()
+    return read_one(connection, Question, newest)
 
 
-def _answer(connection: Connection, asked: Approval, now: datetime, **answer: object) -> Approval:
+def _answer(connection: Connection, asked: Question, now: datetime, **answer: object) -> Question:
     """Write the answer to a question that has not expired, of an incident that is open; return the question with it."""
     found = find_incident(connection, asked.incident)
     if found.closed is not None:
         raise WrongState(f"incident {asked.incident} is {found.state} and asks for no approval")
     expired = f"the question expired at {asked.expires:%H:%M:%S}: it will be asked again"
     _check(now < asked.expires, asked.incident, expired)
-    same = (getattr(approvals.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))
-    connection.execute(update(approvals).where(*same).values(answer))
+    same = (getattr(questions.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))
+    connection.execute(update(questions).where(*same).values(answer))
     kept = _newest(connection, asked.incident, asked.path)
     assert kept is not None
     return kept

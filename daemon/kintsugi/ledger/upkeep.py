@@ -14,7 +14,6 @@ from sqlalchemy import Column, ColumnElement, Connection, Delete, Select, and_, 
 from kintsugi.ledger.incidents.history import LAST_RUNS
 from kintsugi.ledger.store.tables import (
     aborts,
-    approvals,
     catalogs,
     dead_letters,
     diagnoses,
@@ -26,6 +25,7 @@ from kintsugi.ledger.store.tables import (
     locks,
     notices,
     pauses,
+    questions,
     runs,
     scaled_to_zero,
     seen_replicas,
@@ -102,7 +102,7 @@ class _Batch:
         self._delete(runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id)
         references = (
             aborts.c.incident,
-            approvals.c.incident,
+            questions.c.incident,
             diagnoses.c.incident,
             incident_messages.c.incident,
             notices.c.incident,

@@ -8,12 +8,12 @@ from enum import StrEnum
 from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.history import Abort
 from kintsugi.model.records import (
-    Approval,
     Incident,
     IncidentState,
     KeptDiagnosis,
     Pause,
     PauseScope,
+    Question,
     Reason,
     RunRecord,
     Signal,
@@ -135,7 +135,7 @@ class IncidentDetail:
     incident: Incident
     signals: tuple[EvaluatedSignal, ...] = ()
     runs: tuple[RunDetail, ...] = ()
-    approvals: tuple[Approval, ...] = ()
+    questions: tuple[Question, ...] = ()
     signals_total: int = 0
     firing: bool = False
     diagnoses: tuple[KeptDiagnosis, ...] = ()

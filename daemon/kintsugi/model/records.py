@@ -253,7 +253,7 @@ class RunRecord:
     """
     One execution of a runbook on a service.
 
-    `deadline` is when the watchdog acts; approvals and pauses move it. `catalog` is the digest of the run's documents, which it
+    `deadline` is when the watchdog acts; questions and pauses move it. `catalog` is the digest of the run's documents, which it
     keeps when others are loaded. `steps_finished_at` is when the last step ended; `changed` whether anything was changed.
     `parent` and `parent_step` name the run, and the path of its step, that started a child run.
 
@@ -401,7 +401,7 @@ def bound_of(shown: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Approval:
+class Question:
     """
     A question to a person, valid for the plan shown (`plan` is its digest, with that of its preview) until `expires`.
 
@@ -411,7 +411,7 @@ class Approval:
 
     incident: str
     path: str
-    question: str
+    text: str
     plan: str
     asked: datetime
     expires: datetime

@@ -222,7 +222,7 @@ class RollbackThen(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollback:
     """
-    The rollback at the deadline (`after`, from the run's start; holds, approvals and pauses do not count).
+    The rollback at the deadline (`after`, from the run's start; holds, questions and pauses do not count).
 
     `data_loss_check` names the step whose query is repeated before a person's rollback, to show what was written since.
     """

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import ENDED_WELL, Approval, Incident, IncidentState, Notice
+from kintsugi.model.records import ENDED_WELL, Incident, IncidentState, Notice, Question
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import diagnosis_at, headline, what_changed
 from kubeobjects.lines import line, lines
@@ -55,11 +55,11 @@ class NoticeHeadlines:
             completed.append(replace(notice, text=lines(map(line, shown))))
         return completed
 
-    async def _question(self, notice: Notice) -> Approval | None:
+    async def _question(self, notice: Notice) -> Question | None:
         """Return the newest question of the incident, for the notice of a question."""
         if notice.kind is not IncidentState.AWAITING_APPROVAL or notice.incident is None:
             return None
-        return next(reversed(await self.ledger.people.approvals_of(notice.incident)), None)
+        return next(reversed(await self.ledger.people.questions_of(notice.incident)), None)
 
     async def _lines(self, notice: Notice, found: Diagnosis | None, preview: Sequence[str]) -> Sequence[str]:
         """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""

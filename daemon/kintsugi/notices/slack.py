@@ -24,7 +24,7 @@ from kintsugi.errors import KintsugiError, LedgerError, NotRecorded, ProbeFailed
 from kintsugi.ledger import Outbox
 from kintsugi.model.api_types import IncidentDetail, RejectRequest
 from kintsugi.model.notices import IncidentMessage
-from kintsugi.model.records import Approval, Notice
+from kintsugi.model.records import Notice, Question
 from kintsugi.notices.slack_message import WHY, Asked, SlackButton, SlackMessage, escaped, message_of, plain_message
 from kintsugi.settings import NotificationSettings, SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
@@ -48,9 +48,9 @@ class IncidentOperations(Protocol):
 
     async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail: ...
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval: ...
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question: ...
 
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval: ...
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question: ...
 
 
 class _User(msgspec.Struct, frozen=True):

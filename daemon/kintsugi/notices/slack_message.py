@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from kintsugi.decisions.incident_summary import IncidentSummary
-from kintsugi.model.records import ENDED_WELL, Approval
+from kintsugi.model.records import ENDED_WELL, Question
 from kintsugi.telemetry import SECRETS
 from kubeobjects.lines import LONGEST, line
 
@@ -94,15 +94,15 @@ def escaped(text: str) -> str:
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _question(asked: Approval, *, buttons: bool) -> Iterable[Block]:
-    texts = [*asked.question.split("\n"), *(asked.preview.split("\n") if asked.preview else ())]
+def _question(asked: Question, *, buttons: bool) -> Iterable[Block]:
+    texts = [*asked.text.split("\n"), *(asked.preview.split("\n") if asked.preview else ())]
     shown, more = _lines(texts[:MOST_QUESTION_LINES]), len(texts) - MOST_QUESTION_LINES
     is_whole = more <= 0 and all(len(each) <= LONGEST_LINE for each in _lines(texts, LONGEST))
     if more > 0:
         shown.append(f"… and {more} more lines: kintsugi incident {asked.incident} --all")
     until = f" is asked until {asked.expires:%H:%M:%S} UTC. Plan {asked.plan}"
     yield _rich(
-        _section((f"Approval{f' of {asked.path}' if asked.path else ''}", True), (until, False)), _preformatted(shown)
+        _section((f"Question{f' of {asked.path}' if asked.path else ''}", True), (until, False)), _preformatted(shown)
     )
     if not is_whole:
         yield _rich(_section(("The plan is too long for a message, and is approved only on the command line.", False)))
@@ -110,7 +110,7 @@ def _question(asked: Approval, *, buttons: bool) -> Iterable[Block]:
         yield from _buttons(asked, approve=is_whole)
 
 
-def _buttons(asked: Approval, *, approve: bool) -> Iterable[Block]:
+def _buttons(asked: Question, *, approve: bool) -> Iterable[Block]:
     value = msgspec.json.encode(Asked(incident=asked.incident, path=asked.path, plan=asked.plan)).decode()
     # Another question has other inputs: nothing that was typed for one goes to the next.
     of_question = f"{asked.asked:%Y%m%d%H%M%S%f}"

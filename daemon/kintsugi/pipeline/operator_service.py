@@ -37,13 +37,13 @@ from kintsugi.model.history import HANDED_OVER_OUTCOMES, Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.records import (
-    Approval,
     DeadLetter,
     Delivery,
     Incident,
     IncidentState,
     Pause,
     PauseScope,
+    Question,
     RunKind,
     RunRecord,
     Signal,
@@ -106,7 +106,7 @@ class OperatorService:
             incident=found,
             signals=tuple(EvaluatedSignal(signal=signal, verdict=verdict) for signal, verdict in page),
             runs=tuple(runs),
-            approvals=await self.ledger.people.approvals_of(incident),
+            questions=await self.ledger.people.questions_of(incident),
             signals_total=await self.ledger.signals.count_of(incident),
             firing=(await self.ledger.signals.trigger_of(incident)).firing,
             diagnoses=await self.ledger.incidents.diagnoses_of(incident),
@@ -150,13 +150,13 @@ class OperatorService:
         left = len(read.dead_letters)
         return DeadLetterResendResult(id=letter, accepted=len(read.signals), dead_letters=left, stale=read.stale)
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
         """Approve the plan that was shown; the waiting run or incident continues within moments."""
         given = await self.ledger.people.approve(incident, path, plan, who, self.observed.clock())
         log.info("approval given", incident=incident, path=path, who=given.who)
         return given
 
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
         """Reject the plan that was shown; the waiting incident is closed within moments, a run takes no step that asked."""
         given = await self.ledger.people.reject(incident, request, who, self.observed.clock())
         log.info("approval refused", incident=incident, path=request.path, who=given.who, why=given.why)
@@ -308,7 +308,7 @@ class OperatorService:
             inaction=await self._inaction(status),
             standings=self.observed.standings,
             handed_over=await self._hand_overs(now),
-            questions=await self.ledger.people.approvals_of(*asking),
+            questions=await self.ledger.people.questions_of(*asking),
             pauses=status.pauses,
             stale=self.observed.stale_reason,
             annotations={each.service.namespace: self._annotation(each) for each in views},

@@ -12,9 +12,9 @@ from kintsugi.decisions.reconciliation import IncidentAction, IncidentNeed, Open
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Decide, Ledger, RunRequest
 from kintsugi.model.records import (
-    Approval,
     Incident,
     IncidentState,
+    Question,
     RunKind,
     Signal,
     SignalStatus,
@@ -86,7 +86,7 @@ class PendingIncidents:
             return None
         trigger = await self.ledger.signals.trigger_of(known_as)
         asked = (
-            await self.ledger.people.approvals_of(incident.id)
+            await self.ledger.people.questions_of(incident.id)
             if incident.state is IncidentState.AWAITING_APPROVAL
             else ()
         )
@@ -95,7 +95,7 @@ class PendingIncidents:
             had_run=bool(runs),
             clear=trigger.lasting and clear_since(incident, trigger) is not None,
             signals=signals,
-            approvals=[approval for approval in asked if approval.path == ""],
+            questions=[approval for approval in asked if approval.path == ""],
             abort=await self.ledger.people.abort_of(incident.id),
         )
 
@@ -119,7 +119,7 @@ class PendingIncidents:
             log.info("approval requested", incident=incident.id)
             await self.pipeline.requester.ask(incident, planned[1])
 
-    async def _evaluate(self, incident: Incident, signal: Signal, approval: Approval | None) -> None:
+    async def _evaluate(self, incident: Incident, signal: Signal, approval: Question | None) -> None:
         """Start what was approved, if it still is the plan that was shown, or was held; the guards are asked again."""
         if (planned := await self._plan(incident)) is None:
             return

@@ -16,7 +16,7 @@ from kintsugi.decisions.priorities import Hold, rank
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
-from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Incident, IncidentState, Question, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -164,7 +164,7 @@ class RunRequester:
             if not is_still_asked(known, bound.digest, now=self.observed.clock()):
                 await self._ask(known, incident, bound, await self.preview(incident, bound))
 
-    async def is_as_approved(self, incident: Incident, bound: Plan, approval: Approval) -> bool:
+    async def is_as_approved(self, incident: Incident, bound: Plan, approval: Question) -> bool:
         """Return whether a run would still make the changes that were shown and approved; ask again where it would not."""
         if approval.plan == approval.bound:
             return True  # the question showed the plan alone
@@ -175,18 +175,18 @@ class RunRequester:
             await self._ask(await self._questions(incident), incident, bound, preview)
             return False
 
-    async def _questions(self, incident: Incident) -> Sequence[Approval]:
+    async def _questions(self, incident: Incident) -> Sequence[Question]:
         """Return the questions about the whole run, oldest first."""
-        return [each for each in await self.ledger.people.approvals_of(incident.id) if each.path == ""]
+        return [each for each in await self.ledger.people.questions_of(incident.id) if each.path == ""]
 
     async def _ask(
-        self, known: Sequence[Approval], incident: Incident, bound: Plan, preview: RunPreview | None
+        self, known: Sequence[Question], incident: Incident, bound: Plan, preview: RunPreview | None
     ) -> None:
         now = self.observed.clock()
-        approval = Approval(
+        approval = Question(
             incident=incident.id,
             path="",
-            question=question_of(bound, preview),
+            text=question_of(bound, preview),
             plan=digest_with(bound, preview),
             preview=lines(preview.lines if preview is not None else ()),
             asked=now,

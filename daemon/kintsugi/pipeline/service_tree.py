@@ -23,7 +23,7 @@ from kintsugi.model.api_types import (
     StackSummary,
 )
 from kintsugi.model.good_state import RevisionStanding
-from kintsugi.model.records import Approval, Incident, IncidentState, Pause, RunKind, RunRecord
+from kintsugi.model.records import Incident, IncidentState, Pause, Question, RunKind, RunRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 
@@ -47,7 +47,7 @@ class TreeInput:
     inaction: Mapping[str, str] = field(default_factory=dict)
     standings: Mapping[str, RevisionStanding] = field(default_factory=dict)
     handed_over: Mapping[str, HandOver] = field(default_factory=dict)
-    questions: Iterable[Approval] = ()
+    questions: Iterable[Question] = ()
     pauses: tuple[Pause, ...] = ()
     stale: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)

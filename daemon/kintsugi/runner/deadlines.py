@@ -134,7 +134,7 @@ class DeadlineClock:
 
     async def _waits(self) -> list[Span]:
         """List when a person was waited for to answer a question of this run, and when it had no slot."""
-        asked = await self.ledger.people.approvals_of(self.journal.run.incident)
+        asked = await self.ledger.people.questions_of(self.journal.run.incident)
         answered = [(each.asked, each.answered) for each in asked if each.answered is not None]
         return [*answered, *((given, taken) for given, taken in slotless_spans(self.journal) if taken is not None)]
 
@@ -143,7 +143,7 @@ class DeadlineClock:
         over: dict[str, datetime] = {}
         for each in others:
             over[each.incident] = max(each.finished or now, over.get(each.incident, each.started))
-        asked = await self.ledger.people.approvals_of(*over)
+        asked = await self.ledger.people.questions_of(*over)
         return [(one.asked, one.answered or one.rejected or min(one.expires, over[one.incident])) for one in asked]
 
 

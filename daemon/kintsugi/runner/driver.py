@@ -330,7 +330,7 @@ class RunDriver(Driver):
         """Return who has rejected what the run asked, "" for no one or where it has changed something: then a rollback takes that back."""
         if self.journal.changed:
             return ""
-        asked = await self.ledger.people.approvals_of(self.incident.id)
+        asked = await self.ledger.people.questions_of(self.incident.id)
         return next((rejection(each) for each in asked if each.rejected is not None), "")
 
     def _left_as_it_is(self, why: str) -> WatchdogResult:

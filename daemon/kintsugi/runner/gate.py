@@ -41,7 +41,7 @@ from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import RunnerDeps, StepScope
 from kintsugi.runner.ends import ExecutionStopped, OpposingChange, RollbackSuperseded, TriggerResolved, WritesForbidden
-from kintsugi.runner.holds import Approvals
+from kintsugi.runner.holds import Questions
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.sections import has_begun
 from kintsugi.runner.seen_workload import rollout_verb, seen_workload
@@ -154,12 +154,12 @@ class RunGate:
     expiry: timedelta
     parent: str = ""
     abort_reason: str = ""
-    approvals: Approvals = field(init=False)
+    questions: Questions = field(init=False)
     _silence: str = field(init=False, default="")
     _silent_until: datetime = field(init=False, default=datetime.min.replace(tzinfo=UTC))
 
     def __post_init__(self) -> None:
-        self.approvals = Approvals(
+        self.questions = Questions(
             deps=self.deps,
             ledger=self.ledger,
             journal=self.journal,
@@ -202,7 +202,7 @@ class RunGate:
         ApprovalExpired on expiry, WritesForbidden as soon as a yes could not be acted on.
         """
         own = path if scope.phase is Phase.FORWARD else path.in_phase(scope.phase.value)
-        await self.approvals.ask(own, question, scope.phase, self.admission(scope).raise_if_forbidden)
+        await self.questions.ask(own, question, scope.phase, self.admission(scope).raise_if_forbidden)
 
     async def skip_reason(self, attempt: Attempt) -> str:
         """
@@ -333,7 +333,7 @@ class RunAdmission:
             case AdmissionDecision.ASK:
                 run = self.gate.journal.run
                 question = f"{result.reason}: may {run.runbook} on {run.service} continue?"
-                await self.gate.approvals.ask(RUN, question, self.phase, self.raise_if_forbidden)
+                await self.gate.questions.ask(RUN, question, self.phase, self.raise_if_forbidden)
                 return result.reason
             case AdmissionDecision.WAIT:
                 return result.reason
@@ -349,7 +349,7 @@ class RunAdmission:
         inputs = AdmissionInput(
             mode=mode,
             observer=observed.observer(),
-            approved=mode is not Mode.APPROVE or await gate.approvals.cover_run(),
+            approved=mode is not Mode.APPROVE or await gate.questions.cover_run(),
             stopping=gate.deps.stopping.is_set(),
             pauses=constraints.pauses,
             annotations=[observed.annotation_pause(each) for each in sorted(attempt.namespaces)],

@@ -16,7 +16,7 @@ from kintsugi.decisions.reconciliation import rejection
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.records import Approval, Incident, IncidentState, Phase
+from kintsugi.model.records import Incident, IncidentState, Phase, Question
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.ends import ApprovalExpired
@@ -33,7 +33,7 @@ GAVE, TOOK = "slot-given", "slot-taken"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Approvals:
+class Questions:
     """The questions of one run to a person. `parent` is the incident of a child's parent; a question is good for `expiry`."""
 
     deps: RunnerDeps
@@ -48,7 +48,7 @@ class Approvals:
         """Return whether a person has approved the whole run (or the step of its parent that starts it), or wants it taken back."""
         if self.journal.run.rollback_requested_by:
             return True
-        of_parent = await self.ledger.people.approvals_of(self.parent) if self.parent else ()
+        of_parent = await self.ledger.people.questions_of(self.parent) if self.parent else ()
         covering = (str(RUN), self.journal.run.parent_step)
         asked = [*await self._asked(RUN), *(each for each in of_parent if each.path in covering)]
         return any(each.answered is not None for each in asked)
@@ -78,7 +78,7 @@ class Approvals:
         state = IncidentState.RUNNING if phase is Phase.FORWARD else IncidentState.ROLLING_BACK
         await self._go_on(path, approval, state, waited=approval.answered - approval.asked)
 
-    async def _go_on(self, path: StepPath, approval: Approval, state: IncidentState, *, waited: timedelta) -> None:
+    async def _go_on(self, path: StepPath, approval: Question, state: IncidentState, *, waited: timedelta) -> None:
         """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
         earlier = [each for each in await self._asked(path) if each.asked < approval.asked]
         note, reason = path.asking(len(earlier)), f"approved by {approval.who}"
@@ -88,12 +88,12 @@ class Approvals:
         assert isinstance(moved, datetime), moved
         await self._move(state, reason, deadline=max(moved, self.journal.run.deadline))
 
-    async def _put(self, path: StepPath, question: str) -> Approval:
+    async def _put(self, path: StepPath, question: str) -> Question:
         now = self.deps.clock()
-        approval = Approval(
+        approval = Question(
             incident=self.incident.id,
             path=str(path),
-            question=question,
+            text=question,
             plan=self.plan,
             asked=now,
             expires=now + self.expiry,
@@ -102,9 +102,9 @@ class Approvals:
         await self.ledger.people.ask(approval)
         return approval
 
-    async def _notify_expired(self, approval: Approval) -> None:
+    async def _notify_expired(self, approval: Question) -> None:
         """Notify a person that a question has expired: not every end of a run mentions it."""
-        text = f"No approval by {approval.expires:%H:%M:%S}, so this is not done: {approval.question}"
+        text = f"No approval by {approval.expires:%H:%M:%S}, so this is not done: {approval.text}"
         await self.ledger.outbox.put_notice_once(
             self.incident.id, IncidentState.AWAITING_APPROVAL, text, self.deps.clock()
         )
@@ -112,7 +112,7 @@ class Approvals:
     async def _move(self, state: IncidentState, reason: str, *, deadline: datetime | None = None) -> None:
         await self.journal.move(state, reason, self.deps.clock(), deadline=deadline)
 
-    async def _valid(self, path: StepPath, phase: Phase) -> Approval | None:
+    async def _valid(self, path: StepPath, phase: Phase) -> Question | None:
         """
         Return the newest question of a path while it, or its answer, is good; one that was waited for may run out.
 
@@ -125,12 +125,12 @@ class Approvals:
         expired = newest is not None and newest.expires <= self.deps.clock()
         return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest
 
-    async def _newest(self, path: StepPath) -> Approval | None:
+    async def _newest(self, path: StepPath) -> Question | None:
         return next(reversed(await self._asked(path)), None)
 
-    async def _asked(self, path: StepPath) -> Sequence[Approval]:
+    async def _asked(self, path: StepPath) -> Sequence[Question]:
         """Return the questions of a path, oldest first."""
-        return [each for each in await self.ledger.people.approvals_of(self.incident.id) if each.path == str(path)]
+        return [each for each in await self.ledger.people.questions_of(self.incident.id) if each.path == str(path)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from kintsugi.model.api_types import (
     SignalQuery,
 )
 from kintsugi.model.manual import Override, RecoverRequest
-from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, Signal, Target, VerdictKind
+from kintsugi.model.records import Incident, Pause, PauseScope, Question, Reason, Signal, Target, VerdictKind
 from kintsugi.server import responses
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import IDENTITY
@@ -86,11 +86,11 @@ class Operations(Protocol):
         """Take a dead letter in as if it came now; once it is understood it is a dead letter no more."""
         ...
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
         """Approve the plan that was shown (`plan` is its digest); `path` is the step that asked, empty for the run."""
         ...
 
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
         """
         Reject the plan that was shown, before its run or at a step of it.
 

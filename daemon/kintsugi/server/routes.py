@@ -22,7 +22,7 @@ from kintsugi.model.api_types import (
     ServiceExplanation,
     ServiceTree,
 )
-from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
+from kintsugi.model.records import Incident, Pause, PauseScope, Question, Reason, VerdictKind
 from kintsugi.server import api, responses
 from kintsugi.server.answers import Handler, failure, refusal
 from kintsugi.server.api import Api
@@ -140,13 +140,13 @@ RESEND = Contract(
 )
 APPROVE = Contract(
     summary="Approve the plan that was shown",
-    answers={200: Approval},
+    answers={200: Question},
     errors=_CHANGES,
     body=RequestBody(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
 )
 REJECT = Contract(
     summary="Reject the plan that was shown",
-    answers={200: Approval},
+    answers={200: Question},
     errors=_CHANGES,
     body=RequestBody(
         kind=api.RejectBody, rules={"properties": {"plan": {"minLength": 1}, "why": {"pattern": _VISIBLE}}}

@@ -40,7 +40,7 @@ class ServerSettings:
 
     operator_token_files: Paths = ()
     """Files with the tokens of people, one per line: `NAME:TOKEN`, or a bare token whose holder names themselves.
-    Read again when they change. Default: no file; then approvals, pauses and incidents are unavailable over HTTP."""
+    Read again when they change. Default: no file; then answers, pauses and incidents are unavailable over HTTP."""
 
     insecure_no_token: bool = False
     """Accept webhooks without a token if no token file is given. Default: off, because any client could start runbooks."""

@@ -146,7 +146,7 @@ def still_open(incidents: Incidents) -> str:
 async def answer(stage: DemoStage, incidents: Incidents) -> None:
     """Approve what a person is asked, as `kintsugi approve` does."""
     for each in incidents.values():
-        asked, incident = each.approvals[-1:], each.incident
+        asked, incident = each.questions[-1:], each.incident
         if incident.state is IncidentState.AWAITING_APPROVAL and asked and asked[0].answered is None:
             stage.write(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident.id}")
             await stage.ask(partial(DaemonClient.approve, incident=incident.id, path=asked[0].path, plan=asked[0].plan))

@@ -14,13 +14,13 @@ from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.good_state import GoodRevision, GoodTemplate
 from kintsugi.model.history import History
 from kintsugi.model.records import (
-    Approval,
     DeadLetter,
     Incident,
     IncidentState,
     KeptDiagnosis,
     Occasion,
     Phase,
+    Question,
     Reason,
     RunRecord,
     Signal,
@@ -213,10 +213,10 @@ def kept(run: RunRecord, occasion: Occasion = Occasion.OPENED, *, at: datetime =
     return KeptDiagnosis(incident=run.incident, occasion=occasion, diagnosis=diagnosis(at=at))
 
 
-def question(incident: str, plan: str = "plan-1", *, path: str = "restore", asked: datetime = NOW) -> Approval:
+def question(incident: str, plan: str = "plan-1", *, path: str = "restore", asked: datetime = NOW) -> Question:
     """Make a question about a step, which may be answered for half an hour."""
-    return Approval(
-        incident=incident, path=path, question="Restore it?", plan=plan, asked=asked, expires=asked + 30 * MINUTE
+    return Question(
+        incident=incident, path=path, text="Restore it?", plan=plan, asked=asked, expires=asked + 30 * MINUTE
     )
 
 

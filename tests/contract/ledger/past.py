@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Table, insert, text
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.store.tables import (
-    approvals,
     diagnoses,
     evidence,
     good_revisions,
@@ -20,6 +19,7 @@ from kintsugi.ledger.store.tables import (
     incidents,
     notices,
     pauses,
+    questions,
     runs,
     signals,
     steps,
@@ -107,9 +107,9 @@ def _told(number: int, incident: str, then: datetime) -> Iterator[tuple[Table, R
     yield notices, {**sent, "created": over, "attempts": 1, "due": over, "reached": (), "sent": True}
     shown: Row = {"route": "on-call", "incident": incident, "channel": "C1", "message": f"{number}", "digest": "1"}
     yield incident_messages, {**shown, "posted": then, "final": True}
-    asked: Row = {"incident": incident, "path": "", "question": "?", "plan": "p", "asked": then, "expires": over}
+    asked: Row = {"incident": incident, "path": "", "text": "?", "plan": "p", "asked": then, "expires": over}
     yield diagnoses, {"incident": incident, "occasion": Occasion.OPENED, "at": then, "diagnosis": diagnosis(at=then)}
-    yield approvals, {**asked, "who": "ana", "answered": over, "why": "", "preview": ""}
+    yield questions, {**asked, "who": "ana", "answered": over, "why": "", "preview": ""}
     stop: Row = {"id": f"pause-{number}", "scope": PauseScope.GLOBAL, "name": "", "who": "ana", "why": ""}
     times: Row = {"since": then, "until": over, "lifted": over if number % 2 else None}
     yield pauses, {**stop, "freeze": False, **times, "lifted_by": None, "lifted_why": None}

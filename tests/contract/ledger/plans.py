@@ -14,7 +14,7 @@ from kintsugi.ledger import Ledger
 
 GROW = frozenset(
     {
-        *("signals", "incidents", "runs", "steps", "evidence", "approvals", "notices", "pauses"),
+        *("signals", "incidents", "runs", "steps", "evidence", "questions", "notices", "pauses"),
         *("good_revisions", "good_templates", "diagnoses"),
     }
 )

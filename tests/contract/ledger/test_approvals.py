@@ -26,9 +26,9 @@ async def test_an_answer_says_who_gave_it_and_when_and_the_first_one_stays(ledge
     later = NOW + 2 * MINUTE
     assert await ledger.people.approve(approved.incident, "restore", "plan-1", "bob", later) == yes
     assert await ledger.people.reject(rejected.incident, NO, "bob", later) == no
-    assert await ledger.people.approvals_of(approved.incident) == (yes,)
-    assert await ledger.people.approvals_of(approved.incident, rejected.incident) == (yes, no)
-    assert await ledger.people.approvals_of() == ()
+    assert await ledger.people.questions_of(approved.incident) == (yes,)
+    assert await ledger.people.questions_of(approved.incident, rejected.incident) == (yes, no)
+    assert await ledger.people.questions_of() == ()
     with pytest.raises(WrongState, match="at 12:01:00, the plan was rejected by ann: the standby has the data"):
         await ledger.people.approve(rejected.incident, "restore", "plan-1", "bob", later)
     with pytest.raises(WrongState, match="ann approved the plan at 12:01:00"):
@@ -45,11 +45,11 @@ async def test_an_answer_to_another_plan_is_refused_also_where_there_is_an_answe
     given = await ledger.people.approve(run.incident, "restore", "plan-2", "ann", NOW + 2 * MINUTE)
     with pytest.raises(WrongState, match="plan has changed"):
         await ledger.people.approve(run.incident, "restore", "plan-0", "bob", NOW + 2 * MINUTE)
-    assert given in await ledger.people.approvals_of(run.incident)
+    assert given in await ledger.people.questions_of(run.incident)
 
 
 async def test_an_answer_that_comes_too_late_is_refused(ledger: Ledger) -> None:
-    """Approvals expire."""
+    """Questions expire."""
     run = await begin(ledger)
     await ledger.people.ask(question(run.incident))
     with pytest.raises(WrongState, match="expired"):

@@ -47,7 +47,7 @@ from tests.harness.ledgers import keep_evidence, newest_signals
 PAST = 3000
 """Incidents of the past: with their signals, steps and the rest some thirty thousand rows."""
 
-Question = Callable[[Ledger, RunRecord], Awaitable[object]]
+LedgerQuery = Callable[[Ledger, RunRecord], Awaitable[object]]
 
 
 async def _judge(ledger: Ledger, _run: RunRecord) -> None:
@@ -78,7 +78,7 @@ def _ended(run: RunRecord) -> Pause:
     return Pause(id=run.incident, scope=PauseScope.SERVICE, name="web", who="ann", why="repaired", since=NOW)
 
 
-QUESTIONS: Mapping[str, Question] = {
+QUESTIONS: Mapping[str, LedgerQuery] = {
     "due_signals": lambda ledger, _: ledger.signals.due(NOW),
     "due_at": lambda ledger, _: ledger.signals.due_at(),
     "accept and settle": _judge,
@@ -119,7 +119,7 @@ QUESTIONS: Mapping[str, Question] = {
     "conditions": lambda ledger, _: ledger.signals.conditions(),
     "save_conditions": _noted,
     "ask": lambda ledger, run: ledger.people.ask(question(run.incident)),
-    "approvals": lambda ledger, run: ledger.people.approvals_of(run.incident),
+    "questions": lambda ledger, run: ledger.people.questions_of(run.incident),
     "abort": lambda ledger, run: ledger.people.abort_of(run.incident),
     "pauses": lambda ledger, _: ledger.people.pauses(NOW),
     "incidents": lambda ledger, _: ledger.incidents.newest(),
@@ -137,7 +137,7 @@ QUESTIONS: Mapping[str, Question] = {
 }
 
 
-OF_A_CHANGE: Mapping[str, Question] = {
+OF_A_CHANGE: Mapping[str, LedgerQuery] = {
     "trigger": lambda ledger, run: ledger.signals.trigger_of(run.incident),
     "what is not silenced": lambda ledger, run: _first(ledger.signals.firing_keys(run.incident)),
     "pauses": lambda ledger, _: ledger.people.pauses(NOW),
@@ -194,7 +194,7 @@ async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
         return await _counted(ledger, run, OF_A_CHANGE)
 
 
-async def _counted(ledger: Ledger, run: RunRecord, questions: Mapping[str, Question]) -> dict[str, int]:
+async def _counted(ledger: Ledger, run: RunRecord, questions: Mapping[str, LedgerQuery]) -> dict[str, int]:
     steps, counted = await count_steps(ledger), {}
     for name, ask in questions.items():
         await ledger.ping()

@@ -40,8 +40,8 @@ async def by_hand(
 async def test_the_person_and_the_reason_are_kept_with_the_run_as_the_approval_of_its_plan(ledger: Ledger) -> None:
     """E28: mode approve asks nobody again, in any life of the daemon."""
     run = started(await by_hand(ledger))
-    approvals, (note,) = await ledger.people.approvals_of(run.incident), await ledger.incidents.steps(run.id)
-    assert [(each.who, each.plan, each.answered, each.path) for each in approvals] == [("ana", "digest-7", NOW, "")]
+    questions, (note,) = await ledger.people.questions_of(run.incident), await ledger.incidents.steps(run.id)
+    assert [(each.who, each.plan, each.answered, each.path) for each in questions] == [("ana", "digest-7", NOW, "")]
     assert note.name == "started by ana, overruling cooldown: the pods are old"
     assert note.result == {"who": "ana", "why": "the pods are old", "overrides": ["cooldown"], "plan": "digest-7"}
     assert (note.changes, note.path) == (False, "@started")
@@ -84,7 +84,7 @@ async def test_a_refused_start_by_hand_may_be_asked_for_again(ledger: Ledger) ->
 async def test_a_reason_is_kept_without_secrets(ledger: Ledger) -> None:
     said = replace(START, why="the password is password=hunter2hunter2", question="Renew: password=hunter2hunter2")
     run = started(await by_hand(ledger, said))
-    kept = repr((await ledger.incidents.steps(run.id), await ledger.people.approvals_of(run.incident), run))
+    kept = repr((await ledger.incidents.steps(run.id), await ledger.people.questions_of(run.incident), run))
     assert "hunter2hunter2" not in kept
 
 

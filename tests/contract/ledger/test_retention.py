@@ -118,7 +118,7 @@ async def test_documents_of_runs_and_the_newest_ones_stay(ledger: Ledger) -> Non
 
 
 PAST = (
-    *("incidents", "runs", "steps", "evidence", "diagnoses", "notices", "approvals", "signals", "pauses"),
+    *("incidents", "runs", "steps", "evidence", "diagnoses", "notices", "questions", "signals", "pauses"),
     *("good_revisions", "good_templates"),
 )
 
@@ -147,7 +147,7 @@ async def test_after_as_many_ticks_as_there_are_batches_and_one_nothing_old_is_l
     assert left == {
         **dict.fromkeys(("incidents", "runs", "evidence", "diagnoses", "notices", "signals"), counted),
         "steps": 2 * 10 * SERVICES + 10,
-        "approvals": 10 * SERVICES,
+        "questions": 10 * SERVICES,
         "pauses": 0,
         "good_revisions": 0,
         "good_templates": 0,

@@ -127,7 +127,7 @@ async def test_a_service_is_handed_over_until_a_later_run_on_it_says_something_e
 
 
 async def test_a_run_moves_with_its_incident_and_keeps_what_is_not_named(ledger: Ledger) -> None:
-    """Deadlines move for holds and approvals only."""
+    """Deadlines move for holds and questions only."""
     run = await begin(ledger)
     move, updates = ledger.incidents.move_write, RunUpdate(steps_finished_at=NOW + MINUTE)
     (ended,) = await ledger.commit(move(run.id, IncidentState.VERIFYING, "watching", NOW, updates=updates))

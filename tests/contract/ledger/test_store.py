@@ -122,7 +122,7 @@ async def test_a_start_by_hand_starts_one_run(lossy: tuple[Ledger, BreakingConne
     run = started(await by_hand(ledger))
     assert line.broken == 1
     assert await ledger.incidents.open_runs() == (run,)
-    assert len(await ledger.people.approvals_of(run.incident)) == 1
+    assert len(await ledger.people.questions_of(run.incident)) == 1
 
 
 async def test_signals_are_accepted_once(lossy: tuple[Ledger, BreakingConnection]) -> None:

@@ -45,7 +45,7 @@ from tests.contract.ledger.build import (
     step,
     write,
 )
-from tests.contract.ledger.test_costs import QUESTIONS, Question
+from tests.contract.ledger.test_costs import QUESTIONS, LedgerQuery
 from tests.harness.ledger_rows import beside
 from tests.harness.ledgers import keep_evidence, newest_dead_letters, save_step
 
@@ -89,10 +89,10 @@ async def fill(ledger: Ledger) -> RunRecord:
 
 
 SHARED = """
-judged_signals signals_of unjudged dead_letters incidents open_runs runs_of evidence diagnoses approvals pauses conditions
+judged_signals signals_of unjudged dead_letters incidents open_runs runs_of evidence diagnoses questions pauses conditions
 good_revisions good_template drills seen_replicas
 """
-SURVIVING: Mapping[str, Question] = {
+SURVIVING: Mapping[str, LedgerQuery] = {
     **{name: QUESTIONS[name] for name in SHARED.split()},
     "due_signals": lambda ledger, _: ledger.signals.due(NOW + HOUR),
     "firing": lambda ledger, _: ledger.signals.firing(),
@@ -130,7 +130,7 @@ TIMES = [
     ("runs", ("started", "deadline", "walked", "finished"), "2026-03-01"),
     ("steps", ("deadline", "started", "finished"), "soon"),
     ("pauses", ("since", "until"), "soon"),
-    ("approvals", ("asked", "expires", "answered"), "soon"),
+    ("questions", ("asked", "expires", "answered"), "soon"),
     ("notices", ("created", "due"), "0"),
     ("conditions", ("since",), "soon"),
     ("dead_letters", ("received",), "soon"),

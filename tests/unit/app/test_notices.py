@@ -12,7 +12,7 @@ from kintsugi.app.resolver_notice import ResolverNotice, notice_of
 from kintsugi.app.serving import NOT_UNDERSTOOD, NotifyingInbox
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Approval, IncidentState, Notice
+from kintsugi.model.records import IncidentState, Notice, Question
 from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.sources.alertmanager import decode
 from kubediagnosis.causes import ObjectChange
@@ -90,9 +90,7 @@ async def test_the_notice_of_a_question_waits_for_diagnosis_and_question_and_not
     assert "it is so" in late.text
     await ledger.incidents.keep_diagnosis(kept(run, at=NOW + MINUTE))
     assert await headlines(ledger).complete([asked]) == []
-    question = Approval(
-        incident=run.incident, path="", question="Run it?", plan="plan-1", asked=NOW, expires=NOW + MINUTE
-    )
+    question = Question(incident=run.incident, path="", text="Run it?", plan="plan-1", asked=NOW, expires=NOW + MINUTE)
     await ledger.people.ask(question)
     (told,) = await headlines(ledger).complete([asked])
     assert told.text.splitlines()[1].startswith("problem: ImagePull (certain)")

@@ -128,12 +128,12 @@ def test_a_summary_of_a_failed_run_has_ten_lines_and_ends_with_the_way_back() ->
 
 
 def test_a_summary_shows_the_question_that_waits_and_none_that_was_asked_again_or_rejected() -> None:
-    waits = replace(QUESTION, path="drain", question="Drain it?", asked=at(303))
-    again = replace(QUESTION, path="drain", question="Drain it at once?", asked=at(302))
-    rejected = replace(QUESTION, path="restart", question="Restart it?", asked=at(304), rejected=at(305), who="ana")
+    waits = replace(QUESTION, path="drain", text="Drain it?", asked=at(303))
+    again = replace(QUESTION, path="drain", text="Drain it at once?", asked=at(302))
+    rejected = replace(QUESTION, path="restart", text="Restart it?", asked=at(304), rejected=at(305), who="ana")
     awaiting = replace(DETAIL.incident, state=IncidentState.AWAITING_APPROVAL)
-    for approvals, shown_question in (((again, waits, rejected), ["Drain it?"]), ((rejected,), [])):
-        lines = [line.plain for line in summary(replace(DETAIL, incident=awaiting, approvals=approvals), now=at(310))]
+    for questions, shown_question in (((again, waits, rejected), ["Drain it?"]), ((rejected,), [])):
+        lines = [line.plain for line in summary(replace(DETAIL, incident=awaiting, questions=questions), now=at(310))]
         assert [
             line.split(": ")[1].partition(" (")[0] for line in lines if line.startswith("Question")
         ] == shown_question

@@ -9,7 +9,7 @@ import pytest
 
 from kintsugi.decisions.incident_summary import summarize
 from kintsugi.model.api_types import IncidentDetail
-from kintsugi.model.records import Approval, IncidentState
+from kintsugi.model.records import IncidentState, Question
 from kintsugi.notices.slack_message import (
     LONGEST_LINE,
     MOST_QUESTION_LINES,
@@ -23,9 +23,9 @@ from tests.unit.factories import NOW, approval, incident
 HOSTILE = "<!channel> <https://evil.example|here> *bold* @here `x`"
 
 
-def shown(*approvals: Approval, reason: str = "", buttons: bool = True) -> SlackMessage:
+def shown(*questions: Question, reason: str = "", buttons: bool = True) -> SlackMessage:
     about = replace(incident(state=IncidentState.AWAITING_APPROVAL), reason=reason)
-    summary = summarize(IncidentDetail(incident=about, approvals=approvals), now=NOW)
+    summary = summarize(IncidentDetail(incident=about, questions=questions), now=NOW)
     return message_of(summary, buttons=buttons)
 
 
@@ -50,7 +50,7 @@ def texts(message: SlackMessage) -> list[str]:
 
 
 def test_foreign_words_are_only_in_elements_that_slack_does_not_parse() -> None:
-    asked = replace(approval(), question=HOSTILE, preview=f"would {HOSTILE}")
+    asked = replace(approval(), text=HOSTILE, preview=f"would {HOSTILE}")
     for message in (shown(asked, reason=HOSTILE), plain_message(HOSTILE)):
         foreign = [each for each in elements(message.blocks) if "evil.example" in str(each.get("text"))]
         assert foreign
@@ -67,17 +67,17 @@ def test_a_secret_and_a_control_character_are_in_no_message() -> None:
 
 def test_a_long_question_is_cut_and_says_which_command_shows_the_rest() -> None:
     long = "\n".join("x" * 2 * LONGEST_LINE for _ in range(2 * MOST_QUESTION_LINES))
-    plan = next(each for each in texts(shown(replace(approval(), question=long))) if each.startswith("xx"))
+    plan = next(each for each in texts(shown(replace(approval(), text=long))) if each.startswith("xx"))
     assert plan.splitlines()[-1] == f"… and {MOST_QUESTION_LINES} more lines: kintsugi incident inc-1 --all"
     assert len(plan) <= (MOST_QUESTION_LINES + 1) * (LONGEST_LINE + 1)
 
 
 @pytest.mark.parametrize("plan", ["x" * (LONGEST_LINE + 1), "x\n" * MOST_QUESTION_LINES])
 def test_a_plan_that_a_message_does_not_show_whole_can_only_be_rejected_in_it(plan: str) -> None:
-    message = shown(replace(approval(), question=plan))
+    message = shown(replace(approval(), text=plan))
     assert {*buttons(message)} == {"reject"}
     assert any("approved only on the command line" in each for each in texts(message))
-    whole = shown(replace(approval(), question=plan[:LONGEST_LINE].strip()[: 2 * MOST_QUESTION_LINES - 3]))
+    whole = shown(replace(approval(), text=plan[:LONGEST_LINE].strip()[: 2 * MOST_QUESTION_LINES - 3]))
     assert {*buttons(whole)} == {"approve", "reject"}
 
 

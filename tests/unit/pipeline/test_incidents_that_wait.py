@@ -15,7 +15,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.signals.signals import Signals
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision
-from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Incident, IncidentState, Question, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.pipeline.previews import RunPreviewer
@@ -67,12 +67,12 @@ class Waiting:
 
     async def answer(self, **changes: object) -> None:
         """Let each question be so."""
-        await change(self.ledger, Approval, **changes)
+        await change(self.ledger, Question, **changes)
 
-    async def asked(self) -> tuple[Approval, ...]:
+    async def asked(self) -> tuple[Question, ...]:
         """List the questions."""
         (opened,) = await self.ledger.incidents.newest()
-        return await self.ledger.people.approvals_of(opened.id)
+        return await self.ledger.people.questions_of(opened.id)
 
     async def closed(self) -> list[tuple[IncidentState, str]]:
         """List how the incidents that are closed have ended."""
@@ -392,21 +392,21 @@ class Questions:
         )
         self.bench.observed.remember((revision,))
 
-    async def ask(self) -> Approval:
+    async def ask(self) -> Question:
         """Let a pod be unhealthy, and return the question."""
         await self.ledger.signals.accept([signal()], NOW)
         await self.bench.pipeline.step()
         (asked,) = await self.questions()
         return asked
 
-    async def questions(self) -> tuple[Approval, ...]:
+    async def questions(self) -> tuple[Question, ...]:
         """Return the questions so far, oldest first."""
         (incident,) = await self.ledger.incidents.newest()
-        return await self.ledger.people.approvals_of(incident.id)
+        return await self.ledger.people.questions_of(incident.id)
 
     async def approve(self) -> None:
         """Let a person approve each question, and the daemon look after its incidents."""
-        await change(self.ledger, Approval, who="ada", answered=NOW)
+        await change(self.ledger, Question, who="ada", answered=NOW)
         await self.bench.pending_incidents.reconcile()
 
     async def notices(self) -> list[str]:
@@ -419,7 +419,7 @@ class Questions:
 async def test_a_question_and_its_notice_show_the_rollback_that_the_diagnosis_leads_to(ledger: Ledger) -> None:
     scene = Questions(ledger, good=True)
     asked = await scene.ask()
-    first, *lines = asked.question.splitlines()
+    first, *lines = asked.text.splitlines()
     assert first == "Run Workload recovery on web?"
     assert lines[:3] == ["The run would execute now:", BACK, f"Reason: {CAUSE}"]
     source = lines.index("The steps of the runbook:")
@@ -433,7 +433,7 @@ async def test_a_question_says_that_nothing_here_helps_with_the_reason(ledger: L
     scene = Questions(ledger, good=False)
     asked = await scene.ask()
     said = f"Nothing here helps now: a restart does not help: {CAUSE}"
-    assert asked.question.splitlines()[1:3] == [said, "The steps of the runbook:"]
+    assert asked.text.splitlines()[1:3] == [said, "The steps of the runbook:"]
     (notice,) = await scene.notices()
     assert notice.splitlines()[2] == said
 
@@ -444,7 +444,7 @@ async def test_a_step_that_depends_on_an_earlier_change_is_shown_as_possible(led
     scene.kube.put(NODES, node())
     scene.kube.put(PODS, sample_pod("web-3"))
     asked = await scene.ask()
-    assert asked.question.splitlines()[1:6] == [
+    assert asked.text.splitlines()[1:6] == [
         "The run would execute now:",
         "  $ kubectl delete pod web-3 -n production",
         "Reason: no cause is known; unhealthy pods may be restarted",
@@ -471,7 +471,7 @@ async def test_an_approved_run_that_would_make_other_changes_by_now_does_not_sta
     await scene.approve()
     assert scene.bench.supervisor.started == []
     _, again = await scene.questions()
-    assert again.question.splitlines()[1].startswith("Nothing here helps")
+    assert again.text.splitlines()[1].startswith("Nothing here helps")
     assert again.answered is None
     assert any(
         "the plan has changed since ada approved it; approval is requested again" in each
@@ -484,7 +484,7 @@ async def test_a_preview_that_takes_too_long_keeps_no_question_away(ledger: Ledg
     scene.kube.slow = 5.0
     asked = await scene.ask()
     said = "The commands that the run would execute now are not known: they were not determined within 3s"
-    assert asked.question.splitlines()[1] == said
+    assert asked.text.splitlines()[1] == said
     await scene.approve()
     assert len(scene.bench.supervisor.started) == 1, "the plan as a whole was approved"
 
@@ -492,7 +492,7 @@ async def test_a_preview_that_takes_too_long_keeps_no_question_away(ledger: Ledg
 async def test_a_rejected_plan_is_not_asked_about_again_when_it_would_make_other_changes(ledger: Ledger) -> None:
     scene = Questions(ledger, good=True)
     await scene.ask()
-    await change(ledger, Approval, who="ada", rejected=NOW, why="a deploy")
+    await change(ledger, Question, who="ada", rejected=NOW, why="a deploy")
     await scene.bench.pending_incidents.reconcile()
     scene.bench.observed.forget_good("uid-web", "hash-1")
     await ledger.signals.rearm(NOW)

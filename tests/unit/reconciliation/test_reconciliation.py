@@ -19,7 +19,7 @@ from kintsugi.decisions.reconciliation import (
     repeated_question,
 )
 from kintsugi.model.history import Abort
-from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.records import IncidentState, Question, Reason, Signal, Verdict, VerdictKind
 from tests.unit.factories import NOW, incident, moment, run, signal
 
 PAUSE = timedelta(seconds=5)
@@ -69,12 +69,12 @@ def test_a_run_that_dies_again_and_again_is_handed_over() -> None:
 LIMIT = timedelta(minutes=15)
 
 
-def question(*, answered: datetime | None = None, expires: datetime | None = None, plan: str = "p-1") -> Approval:
+def question(*, answered: datetime | None = None, expires: datetime | None = None, plan: str = "p-1") -> Question:
     """Return a question about the plan, open until half an hour from now."""
-    return Approval(
+    return Question(
         incident="inc-1",
         path="",
-        question="Run it?",
+        text="Run it?",
         plan=plan,
         asked=NOW,
         expires=expires or moment(minutes=30),
@@ -91,14 +91,14 @@ def judged(kind: VerdictKind, *, until: datetime | None = None, ended: bool = Fa
 
 def standing(
     state: IncidentState,
-    *approvals: Approval,
+    *questions: Question,
     signals: tuple[tuple[Signal, Verdict | None], ...] = ((signal(), None),),
     had_run: bool = False,
     clear: bool = False,
 ) -> OpenIncident:
     """Return what the ledger says of an incident."""
     return OpenIncident(
-        incident=incident(state=state), had_run=had_run, clear=clear, signals=signals, approvals=approvals
+        incident=incident(state=state), had_run=had_run, clear=clear, signals=signals, questions=questions
     )
 
 
@@ -179,7 +179,7 @@ def test_an_answer_is_good_until_the_question_expires_and_asked_anew_then() -> N
         (question(), 10, "the plan has changed since it was shown"),
     ],
 )
-def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: float, notify: str) -> None:
+def test_a_person_hears_why_a_question_is_asked_anew(known: Question, minutes: float, notify: str) -> None:
     assert (
         repeated_question([question(plan="older"), known], now=moment(minutes=minutes))
         == f"{notify}; approval is requested again"

@@ -24,12 +24,12 @@ from kintsugi.model.history import Abort, History, MadeChange
 from kintsugi.model.outages import Outage
 from kintsugi.model.records import (
     NO_UPDATE,
-    Approval,
     Incident,
     IncidentState,
     KeptDiagnosis,
     Pause,
     Phase,
+    Question,
     RunRecord,
     RunUpdate,
     Signal,
@@ -77,7 +77,7 @@ class RunLedger:
         self.locks: dict[str, Lock] = {}
         self.disruptions: tuple[datetime, ...] = ()
         self.changes_of_late: tuple[MadeChange, ...] = ()
-        self.questions: list[Approval] = []
+        self.questions: list[Question] = []
         self.aborted: Abort | None = None
         self.moves: list[tuple[IncidentState, str]] = []
         self.trouble: KintsugiError | None = None
@@ -262,7 +262,7 @@ class RunLedger:
         pauses = (await self.constraints(namespace, now, now)).pauses
         return History(disruptions=self.disruptions, incident=self.recovery, pauses=pauses)
 
-    async def ask(self, approval: Approval) -> None:
+    async def ask(self, approval: Question) -> None:
         """Keep a question."""
         self.power.hit("before the commit of a question")
         self.questions.append(approval)
@@ -279,7 +279,7 @@ class RunLedger:
         """Return the diagnoses of the incident."""
         return tuple(self.diagnosed)
 
-    async def approvals_of(self, *of: str) -> tuple[Approval, ...]:
+    async def questions_of(self, *of: str) -> tuple[Question, ...]:
         """List the questions of incidents."""
         return tuple(each for each in self.questions if each.incident in of)
 

@@ -182,7 +182,7 @@ async def test_a_template_that_only_the_ledger_has_is_gone_back_to_once_a_person
     bench.ledger.answers_after = timedelta(minutes=5)
     assert (await bench.drive()).state is IncidentState.ROLLED_BACK
     (question,) = bench.ledger.questions
-    assert KEPT in question.question
+    assert KEPT in question.text
     assert (bench.effects[0], bench.deleted) == (TO_KEPT, ["web-2"])
 
 

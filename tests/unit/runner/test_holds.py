@@ -34,7 +34,7 @@ async def test_no_effect_is_made_before_the_yes_and_the_time_of_waiting_moves_th
     assert times[SCALE] == pytest.approx(600, abs=2)
     assert bench.ended == (IncidentState.RECOVERED, [SCALE])
     (asked,) = bench.ledger.questions
-    assert (asked.path, asked.question, asked.plan) == ("scale", "Scale web to five?", bench.runbook.digest)
+    assert (asked.path, asked.text, asked.plan) == ("scale", "Scale web to five?", bench.runbook.digest)
     assert (asked.asked, asked.expires) == (moment(), moment(minutes=30))
     assert bench.ledger.moves[:2] == [
         (IncidentState.AWAITING_APPROVAL, "Scale web to five?"),
@@ -44,7 +44,7 @@ async def test_no_effect_is_made_before_the_yes_and_the_time_of_waiting_moves_th
 
 
 async def test_a_question_may_outlast_the_deadline_and_what_is_tried_again_is_tried_until_the_moved_one() -> None:
-    """Five minutes until the watchdog, seven until the answer: holds and approvals do not count."""
+    """Five minutes until the watchdog, seven until the answer: holds and questions do not count."""
     bench = answered(420, rollback="after: 5m")
     bench.actor.will("perform", *[TooManyRequests("busy")] * 5)
     await bench.drive()

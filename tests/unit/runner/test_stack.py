@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Incident, IncidentState, Question, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner import Journal, RunnerDeps
@@ -31,7 +31,7 @@ STEPS = """\
 """
 
 
-QUESTION = Approval(incident="", path="restore/agreed", question="Restore it?", plan="", asked=NOW, expires=NOW)
+QUESTION = Question(incident="", path="restore/agreed", text="Restore it?", plan="", asked=NOW, expires=NOW)
 SCALED = StepRecord(
     run="run-database",
     path="writers#0",

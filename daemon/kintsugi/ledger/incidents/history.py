@@ -16,12 +16,12 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, fun
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.recurrence import PastRecovery, RunRemedies
 from kintsugi.ledger.store.rows import columns, read_leniently, read_one, readable, unreadable
-from kintsugi.ledger.store.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
+from kintsugi.ledger.store.tables import aborts, diagnoses, incidents, locks, pauses, questions, runs, steps
 from kintsugi.ledger.store.transactions import Windows
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, KnownFaults
-from kintsugi.model.records import Approval, Incident, IncidentState, Pause, Phase, RunKind, SeenWorkload, StepState
+from kintsugi.model.records import Incident, IncidentState, Pause, Phase, Question, RunKind, SeenWorkload, StepState
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
@@ -80,8 +80,8 @@ _OPEN_INCIDENT = select(incidents.c.id, incidents.c.state, incidents.c.opened).w
     incidents.c.service == bindparam("service"), incidents.c.closed.is_(None), incidents.c.kind == RunKind.RECOVERY
 )
 _LOCKS = select(locks.c.name, locks.c.run)
-_REJECTED = select(approvals.c.number).where(
-    approvals.c.rejected.is_not(None), approvals.c.rejected > bindparam("since"), approvals.c.path == str(RUN)
+_REJECTED = select(questions.c.number).where(
+    questions.c.rejected.is_not(None), questions.c.rejected > bindparam("since"), questions.c.path == str(RUN)
 )
 _ABORTED = select(aborts.c.incident).where(
     aborts.c.requested > bindparam("since"), ~exists().where(pauses.c.id == aborts.c.incident)
@@ -159,9 +159,9 @@ def _read_rejections(connection: Connection, service: str, since: datetime) -> t
     here = (incidents.c.service == service, incidents.c.kind == RunKind.RECOVERY)
     found = list[Rejection]()
     if noes:
-        plans = select(*columns(Approval, approvals), incidents.c.rule).join(incidents)
-        rows = connection.execute(plans.where(approvals.c.number.in_(noes), *here)).all()
-        for row in [each for each in rows if unreadable(Approval, each) is None]:
+        plans = select(*columns(Question, questions), incidents.c.rule).join(incidents)
+        rows = connection.execute(plans.where(questions.c.number.in_(noes), *here)).all()
+        for row in [each for each in rows if unreadable(Question, each) is None]:
             text = f"the plan was rejected by {row.who}: {row.why}"
             found.append(Rejection(rule=row.rule, plan=row.plan, text=text, rejected=row.rejected))
     if ended:

@@ -26,16 +26,16 @@ from kintsugi.ledger.incidents.history import (
 from kintsugi.ledger.incidents.runs import change_incident, find_child, find_incident, find_open_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.store.rows import columns, read_leniently, values, verdict, verdict_values
-from kintsugi.ledger.store.tables import approvals, incidents, locks, runs, signals, steps
+from kintsugi.ledger.store.tables import incidents, locks, questions, runs, signals, steps
 from kintsugi.ledger.store.texts import masked_step
 from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override
 from kintsugi.model.records import (
-    Approval,
     Incident,
     IncidentState,
+    Question,
     Reason,
     RunKind,
     RunRecord,
@@ -335,10 +335,10 @@ def known_start(connection: Connection, service: str, key: str) -> RunRequestRes
 
 
 def _keep_start(connection: Connection, run: RunRecord, start: ManualStart) -> None:
-    approval = Approval(
+    approval = Question(
         incident=run.incident,
         path=str(RUN),
-        question=start.question,
+        text=start.question,
         plan=start.plan,
         asked=run.started,
         expires=start.expires,
@@ -357,7 +357,7 @@ def _keep_start(connection: Connection, run: RunRecord, start: ManualStart) -> N
         result=result,
         met=True,
     )
-    connection.execute(insert(approvals).values(values(approval)))
+    connection.execute(insert(questions).values(values(approval)))
     connection.execute(insert(steps).values(values(masked_step(note))))
 
 

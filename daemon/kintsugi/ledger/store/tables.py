@@ -267,13 +267,13 @@ pauses = Table(
     _partial("ix_pauses_holding", "until", where="lifted IS NULL"),
 )
 
-approvals = Table(
-    "approvals",
+questions = Table(
+    "questions",
     metadata,
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
     Column("incident", TextColumn, ForeignKey("incidents.id"), nullable=False),
     Column("path", TextColumn, nullable=False),
-    Column("question", RedactedText, nullable=False),
+    Column("text", RedactedText, nullable=False),
     Column("plan", TextColumn, nullable=False),
     Column("asked", Moment, nullable=False),
     Column("expires", Moment, nullable=False),
