@@ -242,8 +242,8 @@ class ClusterStory:
     def approve(self, incident: Json) -> None:
         """Approve what an incident asks."""
         (question,) = self.daemon.incident(incident["id"])["questions"]
-        wish = {"plan": question["plan"], "path": question["path"]}
-        answer = self.daemon.post(f"/api/v1/incidents/{incident['id']}/approve", wish)
+        wish = {"plan": question["plan"], "path": question["path"], "answer": "yes"}
+        answer = self.daemon.post(f"/api/v1/incidents/{incident['id']}/answer", wish)
         assert answer[0] == 200, answer
 
     def take_back(self, incident: Json) -> Json:

@@ -180,8 +180,8 @@ def _agree(ending: Ending, rung: str) -> None:
         if each["state"] != IncidentState.AWAITING_APPROVAL:
             continue
         for question in ending.daemon.incident(each["id"])["questions"]:
-            wish = {"plan": question["plan"], "path": question["path"]}
-            status, answer = process.post(f"/api/v1/incidents/{each['id']}/approve", wish)
+            wish = {"plan": question["plan"], "path": question["path"], "answer": "yes"}
+            status, answer = process.post(f"/api/v1/incidents/{each['id']}/answer", wish)
             assert status in (HTTPStatus.OK, HTTPStatus.CONFLICT), answer
 
 

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Table, insert, update
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.store.rows import values
 from kintsugi.ledger.store.tables import incidents, questions, runs, steps
-from kintsugi.model.records import Incident, Question, RunRecord, StepRecord
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, RunRecord, StepRecord
 
 T = TypeVar("T")
 

@@ -33,13 +33,14 @@ class AskedStory(CrashStage):
         rollback: str = "after: 2h",
         kill_at: Collection[str] = (),
         healthy: str = NEVER_HEALTHY,
+        more: str = "service: web-service",
         **settings: str,
     ) -> AsyncIterator["AskedStory"]:
         """Set the stage; the daemon is not started yet. The settings `MODE` and `DURATIONS` are the rule's and the daemon's."""
         catalog, mode = folder / "catalog", settings.pop("MODE", "auto")
         catalog.mkdir()
         asked = service("web-service", app="web-app", workload=f"deployment/{WEB}", healthy=healthy)
-        mend = runbook_text(steps, more="service: web-service", rollback=rollback)
+        mend = runbook_text(steps, more=more, rollback=rollback)
         (catalog / "all.yaml").write_text("\n---\n".join([asked, RULE.format(mode=mode), mend]))
         durations = float(settings.pop("DURATIONS", "0.01"))
         daemon = crash_daemon(folder / "story", durations=durations, kill_at=kill_at, catalog=catalog, **settings)

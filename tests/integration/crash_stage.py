@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Incident, Question
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident
 from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
@@ -128,8 +129,8 @@ class CrashStage:
     async def approve(self, asked: Question) -> None:
         """Approve what the daemon asks, as a person does who may; one that is not alive is told nothing."""
         if self.daemon.listens():
-            body = {"plan": asked.plan, "path": asked.path}
-            await asyncio.to_thread(self.daemon.post, f"/api/v1/incidents/{asked.incident}/approve", body)
+            body = {"plan": asked.plan, "path": asked.path, "answer": "yes"}
+            await asyncio.to_thread(self.daemon.post, f"/api/v1/incidents/{asked.incident}/answer", body)
 
     async def until(
         self, condition: Callable[[], object | Awaitable[object]], *, within: float = TIMEOUT, every: float = 0.1

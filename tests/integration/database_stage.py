@@ -21,7 +21,8 @@ from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.serving import operator_service
 from kintsugi.catalog.library import shipped_paths
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.api_types import RollbackPreview
+from kintsugi.model.api_types import Answerer, AnswerRequest, RollbackPreview
+from kintsugi.model.questions import Answer, AnswerSource
 from kintsugi.model.records import Incident, IncidentState, RunKind, StepRecord
 from kintsugi.settings import (
     CatalogSettings,
@@ -220,7 +221,8 @@ class DatabaseStage:
         """Let Ada say yes to what is asked."""
         incident = await self.incident()
         (asked,) = [each for each in await self.core.ledger.people.questions_of(incident.id) if each.answered is None]
-        await operator_service(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
+        request = AnswerRequest(path=asked.path, plan=asked.plan, answer=Answer.YES)
+        await operator_service(self.core).answer(incident.id, request, Answerer(name="ada", source=AnswerSource.API))
 
     async def drilled(self) -> Incident:
         """Let Ada have the backups tried, to the end."""

@@ -8,6 +8,8 @@ from kintsugi.errors import LedgerUnavailable, NotRecorded, Refused, WrongState
 from kintsugi.model.api_types import (
     AbortResult,
     ActivityKind,
+    Answerer,
+    AnswerRequest,
     CurrentStep,
     DaemonStatus,
     DeadLetterResendResult,
@@ -19,7 +21,6 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
-    RejectRequest,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -29,14 +30,15 @@ from kintsugi.model.api_types import (
     ServiceTree,
     ServiceValue,
     SignalQuery,
+    TakeResult,
 )
 from kintsugi.model.manual import RecoverRequest
+from kintsugi.model.questions import Question
 from kintsugi.model.records import (
     Incident,
     IncidentState,
     Pause,
     PauseScope,
-    Question,
     Reason,
     RunKind,
     RunRecord,
@@ -51,6 +53,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kubediagnosis.causes import Diagnosis
+from tests.harness.answers import said
 from tests.integration.told_diagnosis import DIAGNOSIS
 
 NOW = datetime(2026, 11, 24, 2, 58, tzinfo=UTC)
@@ -303,20 +306,21 @@ class FakeOperations:
             raise WrongState("dead letter dead-2 cannot be resent: it was not stored whole")
         return DeadLetterResendResult(id=letter, accepted=1, dead_letters=0)
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
-        self.asked.append(("approve", incident, path, plan, who))
-        if plan != QUESTION.plan:
+    async def answer(self, incident: str, request: AnswerRequest, answerer: Answerer) -> Question:
+        self.asked.append(("answer", incident, request, answerer.name))
+        if request.plan != QUESTION.plan:
             raise WrongState(f"incident {incident}: the plan has changed since it was shown: review it again")
-        return replace(QUESTION, path=path, who=who, answered=at(400))
-
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
-        self.asked.append(("reject", incident, request, who))
-        return replace(QUESTION, path=request.path, who=who, rejected=at(400), why=request.why)
+        given = said(request.answer, answerer.name, at(400), request.why)
+        return replace(QUESTION, path=request.path, **given)
 
     async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
         self.asked.append(("abort", incident, who, why))
         text = "web-service-recovery on web-service takes no further step"
         return AbortResult(incident=incident, reason=f"aborted by {who}: {why}", text=text, changed=incident == "inc-1")
+
+    async def take(self, incident: str, *, who: str, why: str) -> TakeResult:
+        self.asked.append(("take", incident, who, why))
+        return TakeResult(incident=incident, who=who, text="no run starts on web-service until it is given back")
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         self.asked.append(("roll_back", incident, who, confirmed))

@@ -23,7 +23,7 @@ RESTS = f"""
 """
 
 
-@pytest.mark.parametrize(("deed", "point"), [("reject", "reject plan"), ("abort", "abort")])
+@pytest.mark.parametrize(("deed", "point"), [("answer", "answer plan"), ("abort", "abort")])
 async def test_after_a_no_to_its_plan_the_service_rests_and_is_asked_about_again(
     tmp_path: Path, deed: str, point: str
 ) -> None:
@@ -33,16 +33,17 @@ async def test_after_a_no_to_its_plan_the_service_rests_and_is_asked_about_again
         asked = await story.when(lambda found: found["questions"])
         path, plan = f"/api/v1/incidents/{asked['incident']['id']}", asked["questions"][0]["plan"]
         why = {"why": "a deploy"}
-        await story.tell_and_die(f"{path}/{deed}", {"plan": plan, **why} if deed == "reject" else why)
+        no = {"plan": plan, "answer": "no", **why}
+        await story.tell_and_die(f"{path}/{deed}", no if deed == "answer" else why)
         await story.live()
         ended = await story.closed()
-        reason = f"{'rejected' if deed == 'reject' else 'aborted'} by tester: a deploy"
+        reason = f"{'rejected' if deed == 'answer' else 'aborted'} by tester: a deploy"
         assert (ended["incident"]["state"], ended["incident"]["reason"]) == ("cancelled", reason)
         assert ended["runs"] == []
-        status, refused = await asyncio.to_thread(story.daemon.post, f"{path}/approve", {"plan": plan})
+        status, refused = await asyncio.to_thread(story.daemon.post, f"{path}/answer", {"plan": plan, "answer": "yes"})
         assert status == 409, refused
-        if deed == "reject":
-            assert "the plan was rejected by tester: a deploy" in refused["error"]
+        if deed == "answer":
+            assert "rejected by tester: a deploy" in refused["error"]
 
         again = await story.when(lambda found: found["incident"]["id"] != asked["incident"]["id"])
         assert again["incident"]["state"] == "awaiting-approval"
@@ -89,8 +90,8 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(tmp
         asked = (await story.when(lambda found: found["questions"]))["questions"][0]
         status, pause = await asyncio.to_thread(daemon.post, "/api/v1/pauses", {"scope": "global", "why": "a release"})
         assert status == 201, pause
-        approve = f"/api/v1/incidents/{asked['incident']}/approve"
-        assert (await asyncio.to_thread(daemon.post, approve, {"plan": asked["plan"]}))[0] == 200
+        approve = f"/api/v1/incidents/{asked['incident']}/answer"
+        assert (await asyncio.to_thread(daemon.post, approve, {"plan": asked["plan"], "answer": "yes"}))[0] == 200
         await story.kill()
         await story.live()
         await story.holds(lambda: datetime.now(UTC) > datetime.fromisoformat(asked["expires"]))
@@ -105,5 +106,5 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(tmp
         found = await story.when(is_asked_anew)
         assert (found["incident"]["state"], story.pods()) == ("awaiting-approval", before)
         plan = found["questions"][-1]["plan"]
-        assert (await asyncio.to_thread(daemon.post, approve, {"plan": plan}))[0] == 200
+        assert (await asyncio.to_thread(daemon.post, approve, {"plan": plan, "answer": "yes"}))[0] == 200
         await story.when(lambda found: found["runs"])

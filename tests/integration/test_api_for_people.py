@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kintsugi.model.api_types import PauseRequest, RejectRequest
+from kintsugi.model.api_types import AnswerRequest, PauseRequest
 from kintsugi.model.manual import Override, RecoverRequest
+from kintsugi.model.questions import Answer
 from kintsugi.model.records import PauseScope, Signal, Target
 from tests.integration.intake_server import ANA, OPERATOR, WEBHOOK, Served, ledger_in, served
 from tests.integration.operations_double import QUESTION, FakeOperations
@@ -17,15 +18,15 @@ from tests.integration.operations_double import QUESTION, FakeOperations
 NOBODY: Mapping[str, str] = {}
 UNREADABLE: tuple[object, ...] = ({}, {"labels": {}}, {"labels": {"a": 5}})
 API, INCIDENT = "/api/v1", "/api/v1/incidents/inc-1"
-APPROVE, REJECT, ABORT, ROLLBACK = (f"{INCIDENT}/{deed}" for deed in ("approve", "reject", "abort", "rollback"))
+ANSWER, TAKE, ABORT, ROLLBACK = (f"{INCIDENT}/{deed}" for deed in ("answer", "take", "abort", "rollback"))
 PAUSES, RESEND = f"{API}/pauses", f"{API}/dead-letters/dead-1/resend"
 RECOVER = f"{API}/runbooks/web-service-recovery/recover"
 
 PEOPLE = [
     ("GET", f"{API}/incidents"),
     ("GET", INCIDENT),
-    ("POST", APPROVE),
-    ("POST", REJECT),
+    ("POST", ANSWER),
+    ("POST", TAKE),
     ("POST", ABORT),
     ("POST", ROLLBACK),
     ("GET", f"{API}/signals"),
@@ -43,7 +44,8 @@ PEOPLE = [
     ("POST", f"{API}/explain"),
 ]
 
-PLAN, NO = {"plan": QUESTION.plan}, {"plan": QUESTION.plan, "why": "a deploy"}
+PLAN = {"plan": QUESTION.plan, "answer": "yes"}
+NO = {"plan": QUESTION.plan, "answer": "no", "why": "a deploy"}
 PAUSE = {"scope": "namespace", "name": "shop", "why": "migration", "freeze": True, "minutes": 90}
 PAUSED = PauseRequest(
     scope=PauseScope.NAMESPACE, name="shop", why="migration", freeze=True, lasts=timedelta(minutes=90)
@@ -104,8 +106,15 @@ async def test_a_route_that_is_not_in_the_table_does_not_exist(api: OperatorApiP
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "asked"),
     [
-        ("POST", APPROVE, PLAN, 200, ("approve", "inc-1", "", QUESTION.plan, "ana")),
-        ("POST", REJECT, NO, 200, ("reject", "inc-1", RejectRequest(plan=QUESTION.plan, why="a deploy"), "ana")),
+        ("POST", ANSWER, PLAN, 200, ("answer", "inc-1", AnswerRequest(plan=QUESTION.plan, answer=Answer.YES), "ana")),
+        (
+            "POST",
+            ANSWER,
+            NO,
+            200,
+            ("answer", "inc-1", AnswerRequest(plan=QUESTION.plan, answer=Answer.NO, why="a deploy"), "ana"),
+        ),
+        ("POST", TAKE, {"why": "mine"}, 202, ("take", "inc-1", "ana", "mine")),
         ("POST", ABORT, {"why": "a deploy"}, 202, ("abort", "inc-1", "ana", "a deploy")),
         ("POST", ROLLBACK, None, 200, ("roll_back", "inc-1", "ana", "")),
         ("POST", ROLLBACK, SHOWN, 202, ("roll_back", "inc-1", "ana", "shown")),
@@ -138,10 +147,10 @@ async def test_a_request_is_passed_on_in_the_name_of_its_token(
         ("GET", f"{INCIDENT}?skip=x", None, "skip"),
         *(("GET", f"{API}/explain?pod={pod}", None, "pod") for pod in ("web-1", "/web-1", "a/b/c")),
         *(("POST", f"{API}/explain", alert, "") for alert in UNREADABLE),
-        ("POST", APPROVE, {}, "plan"),
-        ("POST", APPROVE, PLAN | {"who": "ben"}, "who: the token belongs to ana, it cannot act for ben"),
-        ("POST", REJECT, NO | {"plan": ""}, "plan"),
-        ("POST", REJECT, NO | {"why": " "}, "why"),
+        ("POST", ANSWER, {"answer": "yes"}, "plan"),
+        ("POST", ANSWER, PLAN | {"who": "ben"}, "who: the token belongs to ana, it cannot act for ben"),
+        ("POST", ANSWER, NO | {"plan": ""}, "plan"),
+        ("POST", ANSWER, NO | {"why": " "}, "why"),
         ("POST", ABORT, {"why": " "}, "why"),
         ("POST", ROLLBACK, {"confirm": True}, "digest"),
         ("POST", RECOVER, {"why": " "}, "why: empty"),
@@ -171,11 +180,11 @@ async def test_a_request_that_makes_no_sense_is_refused_with_what_is_wrong(
 
 
 async def test_a_token_of_nobody_in_particular_must_say_who(api: OperatorApiPort) -> None:
-    for path, body in ((APPROVE, PLAN), (RESEND, {})):
+    for path, body in ((ANSWER, PLAN), (RESEND, {})):
         status, answered = await api.ask("POST", path, OPERATOR, body)
         assert (status, answered["error"].partition(":")[0]) == (400, "who")
-    assert (await api.ask("POST", APPROVE, OPERATOR, PLAN | {"who": "ben"}))[0] == 200
-    assert api.operations.asked == [("approve", "inc-1", "", QUESTION.plan, "ben")]
+    assert (await api.ask("POST", ANSWER, OPERATOR, PLAN | {"who": "ben"}))[0] == 200
+    assert api.operations.asked == [("answer", "inc-1", AnswerRequest(plan=QUESTION.plan, answer=Answer.YES), "ben")]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +199,7 @@ async def test_a_token_of_nobody_in_particular_must_say_who(api: OperatorApiPort
 )
 async def test_a_token_of_nobody_cannot_borrow_a_name(api: OperatorApiPort, said: str, complaint: str) -> None:
     """What is approved, paused or taken back stands under the name of who did it, and of nobody else."""
-    status, answered = await api.ask("POST", APPROVE, OPERATOR, PLAN | {"who": said})
+    status, answered = await api.ask("POST", ANSWER, OPERATOR, PLAN | {"who": said})
     assert status == 400
     assert complaint in answered["error"]
     assert api.operations.asked == []

@@ -4,13 +4,16 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kintsugi.cli import mutations
-from kintsugi.model.api_types import GuardResult, IncidentDetail, PauseRequest, RejectRequest, RunDetail
+from kintsugi.model.api_types import AnswerRequest, GuardResult, IncidentDetail, PauseRequest, RunDetail
 from kintsugi.model.manual import Override, RecoverRequest
+from kintsugi.model.questions import Answer, Approvers, QuestionKind
 from kintsugi.model.records import IncidentState, PauseScope, Reason, RunKind, StepRecord, StepState
+from tests.harness.answers import said
 from tests.integration.command_line import CommandLine
 from tests.integration.operations_double import MENDED, PLAN, QUESTION, RUN, FakeOperations, at
 
@@ -31,7 +34,7 @@ def test_approve_shows_the_plan_and_sends_the_digest_that_was_shown(
         "Plan 9f31c0ffee, asked at 03:03:01, open until 03:33:01 UTC",
     ]
     assert ended.out.startswith("Approved by ana. ")
-    assert operations.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
+    assert operations.asked == [("answer", "inc-2", AnswerRequest(plan="9f31c0ffee", answer=Answer.YES), "ana")]
 
 
 def test_a_plan_that_has_changed_is_refused(kintsugi: CommandLine, operations: FakeOperations) -> None:
@@ -45,8 +48,8 @@ def test_on_a_terminal_yes_means_yes(kintsugi: CommandLine, operations: FakeOper
     ended = kintsugi.on_a_terminal("y", "approve", "inc-2", "-o", "json")
     assert ended.code == 0, ended
     assert "Approve this plan?" in ended.err
-    assert json.loads(ended.out)["who"] == "ana"
-    assert operations.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
+    assert json.loads(ended.out)["given"][0]["who"] == "ana"
+    assert operations.asked == [("answer", "inc-2", AnswerRequest(plan="9f31c0ffee", answer=Answer.YES), "ana")]
 
 
 @pytest.mark.parametrize(
@@ -69,20 +72,19 @@ def test_on_a_terminal_enter_means_no(
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ({"answered": at(310)}, "ben approved the plan"),
-        ({"rejected": at(310), "why": "a deploy"}, "ben rejected the plan"),
+        (said(Answer.YES, "ben", at(310)), "the plan was approved by ben"),
+        (said(Answer.NO, "ben", at(310), "a deploy"), "the plan was rejected by ben: a deploy"),
     ],
 )
 def test_a_question_that_has_its_answer_is_not_asked_again(
-    kintsugi: CommandLine, operations: FakeOperations, answer: dict[str, object], says: str
+    kintsugi: CommandLine, operations: FakeOperations, answer: dict[str, Any], says: str
 ) -> None:
-    operations.questions = (replace(QUESTION, who="ben", **answer),)  # type: ignore[arg-type]
+    operations.questions = (replace(QUESTION, **answer),)
     for command in (("approve", "inc-2", "--yes"), ("reject", "inc-2", "--why", "so do I")):
         ended = kintsugi(*command)
         assert ended.code == 4
-        assert f"asks for no approval: {says} at 03:03:10" in ended.err
-    if "why" in answer:
-        assert "no, by ben at 03:03:10: a deploy" in kintsugi("incident", "inc-2", "--all").out
+        assert f"asks nothing: {says} at 03:03:10" in ended.err
+    assert f"{says.removeprefix('the plan was ')} at 03:03:10" in kintsugi("incident", "inc-2", "--all").out
 
 
 def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, operations: FakeOperations) -> None:
@@ -92,7 +94,30 @@ def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, 
     assert "'', 'drop'" in unnamed.err
     assert kintsugi("approve", "inc-2", "--yes", "--path", "no-such").code == 2
     assert kintsugi("approve", "inc-2", "--yes", "--path", "drop").code == 0
-    assert operations.asked == [("approve", "inc-2", "drop", "9f31c0ffee", "ana")]
+    assert operations.asked == [
+        ("answer", "inc-2", AnswerRequest(path="drop", plan="9f31c0ffee", answer=Answer.YES), "ana")
+    ]
+
+
+def test_a_manual_step_is_answered_about_what_was_shown(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    manual = replace(QUESTION, kind=QuestionKind.MANUAL, text="Move the traffic.", command="./failover.sh")
+    operations.questions = (replace(manual, approvers=Approvers(names=("dba",), people=2)),)
+    for wrong, why in (("yes", "kintsugi approve inc-2"), ("gone", "is no answer"), ("failed", "needs a reason")):
+        ended = kintsugi("answer", "inc-2", wrong)
+        assert (ended.code, why in ended.err) == (2, True), ended
+    approved = kintsugi("approve", "inc-2", "--yes")
+    assert (approved.code, "kintsugi answer inc-2 done" in approved.err) == (2, True), approved
+    ended = kintsugi("answer", "inc-2", "done")
+    assert ended.code == 0
+    assert "  Move the traffic.\n  $ ./failover.sh\n" in ended.err
+    assert "Asked: 2 different people of dba" in ended.err
+    assert operations.asked == [("answer", "inc-2", AnswerRequest(plan=QUESTION.plan, answer=Answer.DONE), "ana")]
+
+
+def test_an_incident_is_taken(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    ended = kintsugi("take", "inc-2", "--why", "I look")
+    assert (ended.code, operations.asked) == (0, [("take", "inc-2", "ana", "I look")])
+    assert "Incident inc-2 is with ana: no run starts on web-service until it is given back" in ended.out
 
 
 def test_reject_shows_the_plan_and_sends_the_digest_that_was_shown(
@@ -101,8 +126,10 @@ def test_reject_shows_the_plan_and_sends_the_digest_that_was_shown(
     ended = kintsugi("reject", "inc-2", "--why", "a deploy")
     assert ended.code == 0
     assert ended.err.splitlines()[0] == "  Run Workload recovery on api-service?"
-    assert ended.out.startswith("Rejected by ana. ")
-    assert operations.asked == [("reject", "inc-2", RejectRequest(plan="9f31c0ffee", why="a deploy"), "ana")]
+    assert ended.out.startswith("Rejected by ana: a deploy. ")
+    assert operations.asked == [
+        ("answer", "inc-2", AnswerRequest(plan="9f31c0ffee", answer=Answer.NO, why="a deploy"), "ana")
+    ]
 
 
 def test_abort_offers_the_rollback_of_what_was_changed(kintsugi: CommandLine, operations: FakeOperations) -> None:

@@ -206,7 +206,7 @@ def test_3_when_the_daemon_has_lost_its_ledger(kintsugi: CommandLine, operations
 @pytest.mark.parametrize(
     ("command", "error"),
     [
-        ("approve inc-1 --yes", "asks for no approval"),
+        ("approve inc-1 --yes", "asks nothing"),
         ("rollback inc-2 --yes", "error: incident inc-2 never had a run, so there is nothing to undo"),
         ("resend dead-2 --yes", "dead letter dead-2 cannot be resent"),
         ("restore drill web", "no drill is started: web is not healthy"),

@@ -23,7 +23,7 @@ async def test_in_mode_approve_a_yes_is_the_approval_of_the_plan_and_nobody_is_a
         assert found["incident"]["state"] == "recovered", found
         assert (found["incident"]["rule"], found["incident"]["mode"]) == ("manual", "approve")
         (approval,) = found["questions"]
-        assert (approval["who"], approval["plan"]) == ("tester", begun["digest"])
+        assert (approval["given"][0]["who"], approval["plan"]) == ("tester", begun["digest"])
         assert "the pods are old" in approval["text"]
         steps = {each["path"]: each for each in found["runs"][0]["steps"]}
         assert steps["@started"]["result"]["who"] == "tester"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.api_types import IncidentDetail, RejectRequest
-from kintsugi.model.records import IncidentState, Notice, Question
+from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, TakeResult
+from kintsugi.model.questions import Question
+from kintsugi.model.records import IncidentState, Notice
 from kintsugi.notices.slack import Slack
 from kintsugi.settings import SettingsError, load
 from kintsugi_demo.shop import NAMESPACE, WEB
@@ -49,10 +50,10 @@ class Operations:
     async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail:
         return IncidentDetail(incident=await self._ledger.incidents.get(incident))
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
+    async def answer(self, incident: str, request: AnswerRequest, answerer: Answerer) -> Question:
         raise NotImplementedError
 
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
+    async def take(self, incident: str, *, who: str, why: str) -> TakeResult:
         raise NotImplementedError
 
 
@@ -107,18 +108,18 @@ async def test_a_no_from_slack_ends_the_question_and_the_message_says_by_whom_an
         incident = story.incident()["incident"]["id"]
         assert f"web-service {incident}: awaiting-approval" in slack.texts(message)
         assert "kubectl scale" in slack.texts(message)
-        old = slack.buttons(message)["approve"]
+        old = slack.buttons(message)["yes"]
 
-        await slack.press(message, "reject", member=STRANGER, why="mine")
+        await slack.press(message, "no", member=STRANGER, why="mine")
         await story.holds(lambda: slack.ephemerals)
-        await slack.press(message, "reject")
+        await slack.press(message, "no")
         await story.holds(lambda: len(slack.ephemerals) == 2)
         assert [who for who, _ in slack.ephemerals] == [STRANGER, MEMBER]
         assert "no operator is known for U0000000000" in slack.ephemerals[0][1]
-        assert "a no needs a reason" in slack.ephemerals[1][1]
+        assert "the answer no needs a reason" in slack.ephemerals[1][1]
         assert story.incident()["incident"]["state"] == "awaiting-approval"
 
-        await slack.press(message, "reject", why="a deploy <!channel>")
+        await slack.press(message, "no", why="a deploy <!channel>")
         ended = await story.closed()
         reason = f"rejected by {OPERATOR}: a deploy <!channel>"
         assert (ended["incident"]["state"], ended["incident"]["reason"]) == ("cancelled", reason)
@@ -126,9 +127,9 @@ async def test_a_no_from_slack_ends_the_question_and_the_message_says_by_whom_an
         assert reason in slack.texts(message)
         assert slack.buttons(message) == {}
 
-        await slack.press(message, "approve", button=old)
+        await slack.press(message, "yes", button=old)
         await story.holds(lambda: len(slack.ephemerals) == 3)
-        assert f"the plan was rejected by {OPERATOR}" in slack.ephemerals[2][1]
+        assert f"the question was rejected by {OPERATOR}" in slack.ephemerals[2][1]
         assert list(slack.messages) == [message], "it rests: nobody is asked again"
     assert '"reason":"rejected"' in story.log()
     assert story.replicas() == 3
@@ -138,10 +139,10 @@ async def test_a_no_from_slack_ends_the_question_and_the_message_says_by_whom_an
 async def test_a_yes_from_slack_starts_the_run_and_one_message_follows_it_to_its_end(tmp_path: Path) -> None:
     async with asked(tmp_path) as (story, slack, message):
         slack.down = True
-        await slack.press(message, "approve")
+        await slack.press(message, "yes")
         await story.holds(lambda: story.replicas() == 4)
         running = await story.when(lambda found: found["runs"] and found["runs"][0]["run"]["changed"])
-        assert [each["who"] for each in running["questions"]] == [OPERATOR]
+        assert [each["given"][0]["who"] for each in running["questions"]] == [OPERATOR]
         slack.down = False
         await story.holds(lambda: "--replicas=4" in slack.texts(message) and not slack.buttons(message))
         assert list(slack.messages) == [message]

@@ -14,12 +14,12 @@ from textwrap import dedent, indent
 from kintsugi.catalog import Source, load_sources
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import PastRun, Rejection
+from kintsugi.model.questions import Answer, Question
 from kintsugi.model.records import (
     Incident,
     IncidentState,
     Pause,
     PauseScope,
-    Question,
     RunRecord,
     Signal,
     SignalSource,
@@ -36,6 +36,7 @@ from kubeobjects.kept import Condition, ContainerStatus, Deployment, Metadata, O
 from kubeobjects.pods import ContainerState, ContainerStateRunning, PodStatus
 from kubeobjects.rollouts import COMPLETE
 from kubeobjects.workloads import DeploymentSpec, DeploymentStatus
+from tests.harness.answers import said
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -362,8 +363,7 @@ def approval(path: str = "", *, answered: datetime | None = None) -> Question:
         plan="p",
         asked=NOW,
         expires=moment(minutes=30),
-        who="ada" if answered else "",
-        answered=answered,
+        **(said(Answer.YES, "ada", answered) if answered else {}),
     )
 
 

@@ -10,6 +10,7 @@ from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.ledger import Accepted
 from kintsugi.model.notices import SlackChannel
+from kintsugi.model.questions import NO_GROUPS, Groups
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
 from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.notices.notifier import Notifier, Send, Ways, unreachable
@@ -73,7 +74,7 @@ async def serve_on(
         clock=core.clock.now,
         on_incomplete=poller.wake if poller is not None else None,
     )
-    service = operator_service(core)
+    service = operator_service(core, settings.operators.groups)
     notify(settings, core, service, metrics, life)
     core.outages.activities = service.activities
     routes = documented(all_routes(webhook, Api(service, decode, readiness)), health_routes(health))
@@ -173,7 +174,7 @@ class NotifyingInbox:
         return await self._ledger.signals.firing(*sources)
 
 
-def operator_service(core: Core) -> OperatorService:
+def operator_service(core: Core, groups: Groups = NO_GROUPS) -> OperatorService:
     """Return the operations of people, bound to the daemon's parts."""
     explainer = Explainer(core.active_catalog, core.observed, core.pipeline.evaluator)
     return OperatorService(
@@ -198,6 +199,7 @@ def operator_service(core: Core) -> OperatorService:
             kube=core.kube,
         ),
         outages=core.outages,
+        groups=groups,
     )
 
 

@@ -21,7 +21,9 @@ from kintsugi.catalog.schema import (
     ParameterShape,
     PatternsShape,
     RuleShape,
+    RuleTemplateSpecShape,
     RunbookShape,
+    RunbookSpecShape,
     ServiceShape,
     ServiceSpecShape,
 )
@@ -31,6 +33,7 @@ from kintsugi.decisions.drills import unfit_for_rehearsal
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.notices import WEBHOOK, Hours, NoticeRoute, SlackChannel
+from kintsugi.model.questions import Approvers
 from kintsugi.model.rules import LabelMatcher, Rule
 from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
 from kintsugi.model.services import (
@@ -169,10 +172,15 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
         check=spec.check or "",
         every=draft.scaled(spec.every or EVERY),
         mode=spec.mode,
+        approvers=_approvers(spec),
         cooldown=draft.scaled(spec.cooldown),
         digest=digest_of(draft.document.value, draft.known.durations),
         place=draft.place(("metadata", "name")),
     )
+
+
+def _approvers(spec: RuleTemplateSpecShape | RunbookSpecShape) -> Approvers:
+    return Approvers(names=tuple(dict.fromkeys(spec.approvers)), people=spec.people)
 
 
 def _matchers(draft: DocumentBuilder[RuleShape] | DocumentBuilder[NoticeRouteShape]) -> tuple[LabelMatcher, ...]:
@@ -212,6 +220,7 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
         title=spec.title,
         service=spec.service or "",
         parameters=parameters,
+        approvers=_approvers(spec),
         steps=steps,
         rollback=Rollback(
             after=draft.deadline(spec.rollback.after),

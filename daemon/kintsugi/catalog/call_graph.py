@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kintsugi.errors import CommandError
 from kintsugi.expressions import Expression, TextTemplate
 from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import Run, Runbook, RunChecks, RunRunbook, Step, UndoStep
+from kintsugi.model.runbooks import Manual, Run, Runbook, RunChecks, RunRunbook, Step, UndoStep
 from kintsugi.model.services import Service
 
 
@@ -107,8 +107,9 @@ def _knows_its_place(do: Run) -> bool:
 
 
 def _reads(step: Step) -> Iterator[str]:
-    asked = (step.for_each, step.when, step.unless, step.expect, step.progress, step.approve)
-    for each in asked:
+    texts = [step.approve.question] if step.approve is not None else []
+    texts += [step.do.text, *filter(None, [step.do.command])] if isinstance(step.do, Manual) else []
+    for each in (step.for_each, step.when, step.unless, step.expect, step.progress, *texts):
         if isinstance(each, Expression | TextTemplate):
             yield from each.reads
     if isinstance(step.do, Run):

@@ -28,11 +28,11 @@ from kintsugi.commands import rows
 from kintsugi.decisions.drills import read_schedule
 from kintsugi.durations import parse_duration
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.model.runbooks import OnFailure, RollbackPolicy, RollbackThen, Severity
+from kintsugi.model.runbooks import OnFailure, OnNo, RollbackPolicy, RollbackThen, Severity
 from kintsugi.model.services import OnUpstreamFailure
 from kubeobjects.quantities import quantity
 
-ACTIONS = ("run", "runbook", "steps", "parallel", "checks", "undoStep")
+ACTIONS = ("run", "runbook", "steps", "parallel", "checks", "undoStep", "manual")
 MOST_STEPS_IN_A_ROW = 1000
 LOWEST_PRIORITY = 1000
 
@@ -83,6 +83,8 @@ ExpressionText = Annotated[
 ]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
+ApproverNames = Annotated[list[Name], Field(max_length=100)]
+People = Annotated[int, Field(ge=1, le=10)]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 FunctionName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")]
@@ -121,8 +123,32 @@ class MetadataShape(Shape):
     annotations: dict[str, str] = {}
 
 
+class ApproveShape(Shape):
+    """The question before a step, and the consequence of a no."""
+
+    question: Text
+    on_no: OnNo = Field(default=OnNo.STOP, strict=False)
+
+
+def _approve_form(value: object) -> str:
+    return "text" if isinstance(value, str) else "question"
+
+
+Approve = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[ApproveShape, Tag("question")], Discriminator(_approve_form)
+]
+
+
+class ManualShape(Shape):
+    """What a person does, what they paste for it, and how long their answer is awaited."""
+
+    text: Text
+    command: Text | None = None
+    expiry: Duration | None = None
+
+
 class StepShape(Shape):
-    """A step does one thing: run, runbook, steps, parallel, checks or undoStep; with none of them it waits for `expect`."""
+    """A step does one thing: run, runbook, steps, parallel, checks, undoStep or manual; with none of them it waits for `expect`."""
 
     id: Id
     name: str = ""
@@ -132,13 +158,14 @@ class StepShape(Shape):
     parallel: Annotated[list["StepShape"], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)] | None = None
     checks: Id | None = None
     undo_step: Id | None = None
+    manual: ManualShape | None = None
     service: Text | None = None
     needs: list[Id] = []
     for_each: ExpressionText | None = None
     max_parallel: Annotated[int, Field(ge=1, le=100)] = 1
     when: ExpressionText | None = None
     unless: ExpressionText | None = None
-    approve: Text | None = None
+    approve: Approve | None = None
     expect: ExpressionText | None = None
     within: Duration = timedelta(0)
     for_duration: Duration = Field(default=timedelta(0), alias="for")
@@ -216,6 +243,8 @@ class RuleOverridesShape(Shape):
     every: Interval | None = None
     runbook: Name | None = None
     mode: Mode | None = Field(default=None, strict=False)
+    approvers: ApproverNames | None = None
+    people: People | None = None
     cooldown: Duration | None = None
 
 
@@ -256,6 +285,8 @@ class RuleTemplateSpecShape(Shape):
     every: Interval | None = None
     runbook: Name | None = None
     mode: Mode = Field(default=Mode.OBSERVE, strict=False)
+    approvers: ApproverNames = []
+    people: People = 1
     cooldown: Duration = timedelta(minutes=10)
 
     @model_validator(mode="after")
@@ -320,6 +351,8 @@ class RunbookSpecShape(Shape):
     title: Text
     service: Name | None = None
     parameters: dict[Id, ParameterShape] = {}
+    approvers: ApproverNames = []
+    people: People = 1
     complete_once_begun: bool = False
     rehearsal: bool = False
     steps: Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]

@@ -11,12 +11,25 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from kintsugi.catalog.document_builder import DocumentBuilder
-from kintsugi.catalog.schema import StepShape
+from kintsugi.catalog.schema import ApproveShape, ManualShape, StepShape
 from kintsugi.catalog.source import Path
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.commands.results import PART, SCANNED
 from kintsugi.expressions import ANY, INT, STRING, Expression, ListOf, Scope, TextTemplate, Type
-from kintsugi.model.runbooks import Await, Do, InOrder, Parallel, Run, RunChecks, RunRunbook, Step, UndoPolicy, UndoStep
+from kintsugi.model.runbooks import (
+    ApprovalRequest,
+    Await,
+    Do,
+    InOrder,
+    Manual,
+    Parallel,
+    Run,
+    RunChecks,
+    RunRunbook,
+    Step,
+    UndoPolicy,
+    UndoStep,
+)
 from kintsugi.scope.types import Names, StepPlace, step_names
 
 Results = Mapping[str, Names]
@@ -132,7 +145,7 @@ class Steps:
             max_parallel=shape.max_parallel,
             when=draft.expression((*path, "when"), shape.when, scope),
             unless=draft.expression((*path, "unless"), shape.unless, scope),
-            approve=draft.template((*path, "approve"), shape.approve, scope),
+            approve=self._approval(shape, path, scope),
             expect=draft.expression((*path, "expect"), shape.expect, after),
             within=draft.deadline(shape.within),
             for_duration=draft.scaled(shape.for_duration),
@@ -183,8 +196,28 @@ class Steps:
             case StepShape(undo_step=str(earlier)):
                 self._refuse_change((*path, "undoStep"), "`undoStep` changes something")
                 return _Done(do=UndoStep(step=earlier))
+            case StepShape(manual=ManualShape() as manual):
+                if shape.for_each is not None:
+                    self.draft.note((*path, "forEach"), "a person does a manual step once: remove `forEach`", key=True)
+                return self._manual(manual, (*path, "manual"), self._scope(place))
             case _:
                 return _Done(do=Await())
+
+    def _manual(self, shape: ManualShape, path: Path, scope: Scope) -> _Done:
+        self._refuse_change(path, "a person changes something")
+        text = self.draft.template((*path, "text"), shape.text, scope)
+        command = self.draft.template((*path, "command"), shape.command, scope)
+        if text is None:
+            return _Done(do=Await())
+        expiry = None if shape.expiry is None else self.draft.scaled(shape.expiry)
+        return _Done(do=Manual(text=text, command=command, expiry=expiry))
+
+    def _approval(self, shape: StepShape, path: Path, scope: Scope) -> ApprovalRequest | None:
+        if isinstance(shape.approve, ApproveShape):
+            question = self.draft.template((*path, "approve", "question"), shape.approve.question, scope)
+            return None if question is None else ApprovalRequest(question=question, on_no=shape.approve.on_no)
+        question = self.draft.template((*path, "approve"), shape.approve, scope)
+        return None if question is None else ApprovalRequest(question=question)
 
     def _run(self, shape: StepShape, line: str, path: Path, scope: Scope) -> _Done:
         command = self.draft.command((*path, "run"), line, scope, service=self.about)
@@ -275,7 +308,7 @@ class Steps:
 
     def _check_keys(self, shape: StepShape, path: Path, step: Step) -> None:
         """Note keys that have no effect beside the others: their author expected one."""
-        changes = not isinstance(step.do, Run) or step.do.command.changes
+        changes = not isinstance(step.do, Run | Manual) or (isinstance(step.do, Run) and step.do.command.changes)
         for key, given, wanted, why in (
             (
                 "maxParallel",
@@ -309,7 +342,7 @@ class Steps:
                 shape.run is not None and changes,
                 "only a change is skipped when the trigger of the run has ended",
             ),
-            ("undo", shape.undo is not None, changes, "only changes are undone, and this command is a probe"),
+            ("undo", shape.undo is not None, changes, "only changes of Kintsugi are undone"),
             (
                 "progress",
                 shape.progress is not None,

@@ -28,6 +28,7 @@ from kintsugi.cli.options import DEFAULT_SERVER, Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
 from kintsugi.model.api_types import (
     AbortResult,
+    AnswerRequest,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
@@ -35,13 +36,14 @@ from kintsugi.model.api_types import (
     IncidentDetail,
     PauseRequest,
     RecoverPreview,
-    RejectRequest,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
+    TakeResult,
 )
 from kintsugi.model.manual import RecoverRequest
-from kintsugi.model.records import Incident, Pause, Question
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, Pause
 from kintsugi.server.responses import (
     DeadLetterList,
     DeliveryResponse,
@@ -144,20 +146,26 @@ class DaemonClient:
         where = f"dead-letters/{_part(letter)}/resend"
         return await self._ask("POST", where, DeadLetterResendResult, body={"who": self._who})
 
-    async def approve(self, incident: str, *, path: str, plan: str) -> Question:
-        """Approve the plan with this digest."""
-        body = {"path": path, "plan": plan, "who": self._who}
-        return await self._ask("POST", f"incidents/{_part(incident)}/approve", Question, body=body)
-
-    async def reject(self, incident: str, request: RejectRequest) -> Question:
-        """Reject the plan with this digest."""
-        body = {"path": request.path, "plan": request.plan, "why": request.why, "who": self._who}
-        return await self._ask("POST", f"incidents/{_part(incident)}/reject", Question, body=body)
+    async def answer(self, incident: str, request: AnswerRequest) -> Question:
+        """Answer the question about the plan with this digest."""
+        body = {
+            "path": request.path,
+            "plan": request.plan,
+            "answer": request.answer,
+            "why": request.why,
+            "who": self._who,
+        }
+        return await self._ask("POST", f"incidents/{_part(incident)}/answer", Question, body=body)
 
     async def abort(self, incident: str, *, why: str) -> AbortResult:
         """End an incident without a further step."""
         body = {"why": why, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/abort", AbortResult, body=body)
+
+    async def take(self, incident: str, *, why: str) -> TakeResult:
+        """Take an incident."""
+        body = {"why": why, "who": self._who}
+        return await self._ask("POST", f"incidents/{_part(incident)}/take", TakeResult, body=body)
 
     async def roll_back(self, incident: str, *, confirmed: str = "") -> RollbackPreview:
         """Undo a run as it was shown with this digest, or without one learn what that would do."""

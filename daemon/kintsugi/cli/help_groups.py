@@ -40,6 +40,7 @@ GROUPS = (
         example="kintsugi approve inc-1m8py8krmdwpebnzw2b",
         summaries={
             "approve": "Show the plan that waits, ask, and approve it.",
+            "answer": "Answer a manual step: done, does-not-apply or failed.",
             "recover": "Show the plan of a runbook, ask, and start it.",
             "rollback": "Show what a rollback does, ask, and roll the run back.",
             "resend": "Send a dead letter in again.",
@@ -52,8 +53,9 @@ GROUPS = (
         summaries={
             "reject": "Reject the plan that waits for approval.",
             "abort": "End an incident: no further step, nothing is undone.",
+            "take": "Take an incident: no run on its service until resume.",
             "pause": "Stop new changes: everywhere, or of one thing.",
-            "resume": "Lift a pause, or end the rest after a hand-over.",
+            "resume": "Lift a pause, give back an incident, or end its rest.",
         },
     ),
     HelpGroup(

@@ -14,22 +14,24 @@ from kintsugi.cli.options import Connection, Manually, Only, OutputFormat
 from kintsugi.cli.output import emit, moment, plain, print_lines, state, took
 from kintsugi.cli.story import section
 from kintsugi.cli.tables import pause_scope_text
+from kintsugi.decisions.answers import outcome, whom
 from kintsugi.decisions.drills import report_of
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.api_types import (
+    AnswerRequest,
     GuardResult,
     IncidentDetail,
     PauseRequest,
     RecoverPreview,
-    RejectRequest,
     RollbackPreview,
 )
 from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import Override, RecoverRequest
-from kintsugi.model.records import IncidentState, PauseScope, Question
+from kintsugi.model.questions import Answer, Question, QuestionKind
+from kintsugi.model.records import IncidentState, PauseScope
 from kintsugi.model.restores import Backup, Restored
 from kubediagnosis.headline import headline, latest
 from kubeobjects.lines import counted
@@ -62,22 +64,40 @@ async def approve(connection: Connection, incident: str, *, path: str | None, ye
     daemon = dial(connection)
     detail = await daemon.incident(incident)
     question = waiting(detail, path)
+    if question.kind is QuestionKind.MANUAL:
+        raise UsageError(f"this is a manual step, not a plan: kintsugi answer {incident} done")
     if (found := latest([each.diagnosis for each in detail.diagnoses])) is not None:
         print_note(f"Problem: {headline(found)}")
     _show_question(question)
     if not agreed("Approve this plan?", yes=yes):
         raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")
-    given = await daemon.approve(incident, path=question.path, plan=question.plan)
-    return _done(connection, given, f"Approved by {given.who}. {_see(incident)}")
+    return await _answer(connection, question, Answer.YES)
 
 
-async def reject(connection: Connection, incident: str, *, path: str | None, why: str) -> ExitCode:
-    """Show the question, and say no to the very plan that was shown."""
-    daemon = dial(connection)
-    question = waiting(await daemon.incident(incident), path)
+async def answer(connection: Connection, incident: str, how: str, *, path: str | None, why: str) -> ExitCode:
+    """
+    Show the question, and answer it about the very plan that was shown.
+
+    Raises UsageError for what is no answer, and for a yes: that is what `approve` asks for.
+    """
+    if how not in set(Answer):
+        raise UsageError(f"{how!r} is no answer: write {', '.join(each for each in Answer if each is not Answer.YES)}")
+    given = Answer(how)
+    if given is Answer.YES:
+        raise UsageError(f"to read a plan and approve it: kintsugi approve {incident}")
+    if given.needs_reason and not why.strip():
+        raise UsageError(f"--why: the answer {given} needs a reason")
+    question = waiting(await dial(connection).incident(incident), path)
     _show_question(question)
-    given = await daemon.reject(incident, RejectRequest(path=question.path, plan=question.plan, why=why))
-    return _done(connection, given, f"Rejected by {given.who}. {_see(incident)}")
+    return await _answer(connection, question, given, why)
+
+
+async def _answer(connection: Connection, asked: Question, given: Answer, why: str = "") -> ExitCode:
+    request = AnswerRequest(path=asked.path, plan=asked.plan, answer=given, why=why)
+    kept = await dial(connection).answer(asked.incident, request)
+    missing = "" if kept.answer is not None else f" Asked: {whom(kept.approvers)}."
+    said = outcome(kept)
+    return _done(connection, kept, f"{said[:1].upper()}{said[1:]}.{missing} {_see(asked.incident)}")
 
 
 async def abort(connection: Connection, incident: str, *, why: str) -> ExitCode:
@@ -85,6 +105,12 @@ async def abort(connection: Connection, incident: str, *, why: str) -> ExitCode:
     done = await dial(connection).abort(incident, why=why)
     undo = f" To undo its changes: kintsugi rollback {incident}." if done.changed else ""
     return _done(connection, done, f"Incident {incident} is {done.reason}: {done.text}.{undo} {_see(incident)}")
+
+
+async def take(connection: Connection, incident: str, *, why: str) -> ExitCode:
+    """Take an incident."""
+    done = await dial(connection).take(incident, why=why)
+    return _done(connection, done, f"Incident {incident} is with {done.who}: {done.text}. {_see(incident)}")
 
 
 async def roll_back(connection: Connection, incident: str, *, yes: bool) -> ExitCode:
@@ -229,14 +255,12 @@ def waiting(detail: IncidentDetail, path: str | None) -> Question:
     unanswered = {each.path: each for each in open_questions(detail.questions)}
     incident = detail.incident
     if incident.state.is_final or not unanswered:
-        raise Refused(
-            f"incident {incident.id} is {incident.state} and asks for no approval{_answers(detail.questions)}"
-        )
+        raise Refused(f"incident {incident.id} is {incident.state} and asks nothing{_answers(detail.questions)}")
     names = ", ".join(repr(each) for each in unanswered)
     if path is not None and path not in unanswered:
-        raise UsageError(f"--path: {path!r} does not ask for approval; these steps do: {names}")
+        raise UsageError(f"--path: {path!r} asks nothing; these steps do: {names}")
     if path is None and len(unanswered) > 1:
-        raise UsageError(f"several steps ask for approval: choose one with --path: {names}")
+        raise UsageError(f"several steps ask: choose one with --path: {names}")
     return unanswered[path] if path is not None else next(iter(unanswered.values()))
 
 
@@ -244,21 +268,23 @@ def _answers(questions: Iterable[Question]) -> str:
     """Return who has answered the newest question of each step."""
     newest = {each.path: each for each in questions}
     said = [
-        f"{each.who} {'approved' if when is each.answered else 'rejected'} {each.path or 'the plan'} at {when:%H:%M:%S}"
+        f"{each.path or 'the plan'} was {outcome(each)} at {each.answered:%H:%M:%S}"
         for each in newest.values()
-        if (when := each.rejected or each.answered) is not None
+        if each.answered is not None
     ]
-    return f": {', '.join(said)}" if said else ""
+    return f": {'; '.join(said)}" if said else ""
 
 
-def _show_question(approval: Question) -> None:
+def _show_question(asked: Question) -> None:
     """Show the plan as it was put to people."""
-    for line in approval.text.splitlines():
+    for line in asked.text.splitlines():
         print_note(f"  {line}")
-    about = f" of {approval.path}" if approval.path else ""
-    print_note(
-        f"Plan {approval.plan}{about}, asked at {approval.asked:%H:%M:%S}, open until {approval.expires:%H:%M:%S} UTC"
-    )
+    if asked.command:
+        print_note(f"  $ {asked.command}")
+    about = f" of {asked.path}" if asked.path else ""
+    print_note(f"Plan {asked.plan}{about}, asked at {asked.asked:%H:%M:%S}, open until {asked.expires:%H:%M:%S} UTC")
+    if who := whom(asked.approvers):
+        print_note(f"Asked: {who}")
 
 
 def _show_rollback(answer: RollbackPreview) -> None:

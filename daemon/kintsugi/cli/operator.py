@@ -13,6 +13,7 @@ import typer
 from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import Connection, Manually, Only, Why, Yes, spread
 
+OfStep = Annotated[str | None, typer.Option("--path", metavar="PATH", help="The step to answer, if several steps ask.")]
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident, as `kintsugi incidents` lists it.")]
 
 
@@ -234,7 +235,7 @@ async def resume(
     connection: Connection,
 ) -> ExitCode:
     """
-    Lift a pause, or end the rest of a service after an incident was handed over to a person.
+    Lift a pause, give back an incident, or end the rest of a service after an incident was handed over to a person.
 
     Kintsugi then re-evaluates the blocked signals.
     """
@@ -246,9 +247,7 @@ async def resume(
 async def approve(
     incident: IncidentId,
     *,
-    path: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The step to approve, if several steps ask for approval.")
-    ] = None,
+    path: OfStep = None,
     yes: Yes = False,
     connection: Connection,
 ) -> ExitCode:
@@ -262,9 +261,7 @@ async def reject(
     incident: IncidentId,
     *,
     why: Why,
-    path: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The step to reject, if several steps ask for approval.")
-    ] = None,
+    path: OfStep = None,
     connection: Connection,
 ) -> ExitCode:
     """
@@ -274,7 +271,25 @@ async def reject(
     """
     from kintsugi.cli import mutations
 
-    return await mutations.reject(connection, incident, path=path, why=why)
+    return await mutations.answer(connection, incident, "no", path=path, why=why)
+
+
+async def answer(
+    incident: IncidentId,
+    how: Annotated[str, typer.Argument(metavar="ANSWER", help="done, does-not-apply or failed; no, to reject a plan.")],
+    *,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason. Only the answer done needs none.")] = "",
+    path: OfStep = None,
+    connection: Connection,
+) -> ExitCode:
+    """
+    Answer a manual step: done, does-not-apply, or failed.
+
+    After done, Kintsugi continues. After does-not-apply, it continues without the step. After failed, the step's `onFailure` applies.
+    """
+    from kintsugi.cli import mutations
+
+    return await mutations.answer(connection, incident, how, path=path, why=why)
 
 
 async def abort(incident: IncidentId, *, why: Why, connection: Connection) -> ExitCode:
@@ -286,6 +301,22 @@ async def abort(incident: IncidentId, *, why: Why, connection: Connection) -> Ex
     from kintsugi.cli import mutations
 
     return await mutations.abort(connection, incident, why=why)
+
+
+async def take(
+    incident: IncidentId,
+    *,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What you do; it is recorded.")] = "",
+    connection: Connection,
+) -> ExitCode:
+    """
+    Take an incident: its run takes no further step, and no run starts on its service until you give it back.
+
+    Nothing is undone. A rollback under way goes on to its end. To give it back: kintsugi resume ID.
+    """
+    from kintsugi.cli import mutations
+
+    return await mutations.take(connection, incident, why=why)
 
 
 async def recover(
@@ -334,7 +365,7 @@ async def drill(
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     looks = (incidents, incident, signals, dead_letters, explain, diagnose, manifest, login, canary, services, pauses)
-    for command in (*looks, pause, resume, approve, reject, abort, recover, rollback, resend):
+    for command in (*looks, pause, resume, approve, reject, answer, abort, take, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))
     restore = typer.Typer(
         no_args_is_help=True,

@@ -11,18 +11,11 @@ from rich.text import Text
 
 from kintsugi.cli.output import cut, moment, plain, state, took
 from kintsugi.cli.tables import first_line, lasted, signal_text
+from kintsugi.decisions.answers import outcome, whom
 from kintsugi.decisions.incident_summary import deadline_texts, summarize, undo_lines, visible_steps
 from kintsugi.model.api_types import CoveredService, EvaluatedSignal, IncidentDetail, KeptText, RunDetail
-from kintsugi.model.records import (
-    ENDED_WELL,
-    KeptDiagnosis,
-    Occasion,
-    Phase,
-    Question,
-    SignalStatus,
-    StepRecord,
-    StepState,
-)
+from kintsugi.model.questions import Question
+from kintsugi.model.records import ENDED_WELL, KeptDiagnosis, Occasion, Phase, SignalStatus, StepRecord, StepState
 from kintsugi.model.step_path import RUN, StepPath
 from kubediagnosis.causes import Cause, Diagnosis, EvidenceItem
 from kubediagnosis.headline import change_text, headline, latest, what_changed
@@ -74,7 +67,10 @@ def _labelled(label: str, text: str) -> Text:
 def _question(asked: Question) -> Iterator[Text]:
     first, *rest = asked.text.splitlines() or [""]
     yield _labelled("Question", f"{cut(first)} (until {asked.expires:%H:%M:%S})")
-    yield from (plain(f"  {cut(line)}") for line in rest[:MOST_CHANGES])
+    command = [f"$ {asked.command}"] if asked.command else []
+    yield from (plain(f"  {cut(line)}") for line in (*rest[:MOST_CHANGES], *command))
+    if who := whom(asked.approvers):
+        yield _labelled("Asked", f"{who}{f'; {heard}' if (heard := outcome(asked)) else ''}")
 
 
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
@@ -85,9 +81,11 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     for run in detail.runs:
         yield from _run(run, now)
     yield from section("Covered services", [line for each in detail.covers for line in _covered(each)])
-    yield from section("Questions", [line for each in detail.questions for line in _approval(each)])
+    yield from section("Questions", [line for each in detail.questions for line in _answered(each)])
     aborts = [detail.abort] if detail.abort else []
     yield from section("Abort", [plain(f"{each.requested:%H:%M:%S}  {each.reason}") for each in aborts])
+    taken = [detail.taken] if detail.taken else []
+    yield from section("Taken", [plain(f"{each.since:%H:%M:%S}  {each.why}") for each in taken])
     resumed = [detail.resumed] if detail.resumed else []
     yield from section("Resumed", [plain(f"{each.since:%H:%M:%S}  by {each.who}: {each.why}") for each in resumed])
     yield from section("Evidence", [_evidence(each) for run in detail.runs for each in run.evidence])
@@ -204,15 +202,15 @@ def _mark(step: StepRecord) -> str:
     return ", changed" if step.changes and step.state is StepState.DONE else ""
 
 
-def _approval(approval: Question) -> Iterator[Text]:
-    about = f" about {approval.path}" if approval.path else ""
-    answer = f"no answer, open until {approval.expires:%H:%M:%S}"
-    if approval.rejected is not None:
-        answer = f"no, by {approval.who} at {approval.rejected:%H:%M:%S}: {approval.why}"
-    elif approval.answered is not None:
-        answer = f"yes, by {approval.who} at {approval.answered:%H:%M:%S}"
-    yield plain(f"{approval.asked:%H:%M:%S}  plan {approval.plan}{about}: {answer}")
-    yield from (plain(f"          {line}", "dim") for line in approval.text.splitlines())
+def _answered(asked: Question) -> Iterator[Text]:
+    about = f" about {asked.path}" if asked.path else ""
+    if asked.answered is not None:
+        heard = f"{outcome(asked)} at {asked.answered:%H:%M:%S}"
+    else:
+        who = f", asked: {names}" if (names := whom(asked.approvers)) else ""
+        heard = f"{outcome(asked) or 'no answer'}, open until {asked.expires:%H:%M:%S}{who}"
+    yield plain(f"{asked.asked:%H:%M:%S}  plan {asked.plan}{about}: {heard}")
+    yield from (plain(f"          {line}", "dim") for line in asked.text.splitlines())
 
 
 def _evidence(kept: KeptText) -> Text:

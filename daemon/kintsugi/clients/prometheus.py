@@ -38,7 +38,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class QueryAnswer:
     """The samples of one moment; `warnings` say what Prometheus itself doubts about them."""
 
     samples: tuple[Sample, ...]
@@ -80,7 +80,7 @@ class PrometheusClient:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
 
-    async def instant(self, server: str, query: str, *, within: timedelta) -> Answer:
+    async def instant(self, server: str, query: str, *, within: timedelta) -> QueryAnswer:
         """
         Ask for the samples that an expression gives now.
 
@@ -93,7 +93,7 @@ class PrometheusClient:
         return _read(server, response)
 
 
-def _read(server: str, response: HttpResponse) -> Answer:
+def _read(server: str, response: HttpResponse) -> QueryAnswer:
     text = response.body.encode()
     if max_entries(text) > MOST_IN_ANSWER:
         raise ProbeFailed(f"{server}: the answer has too many labels or samples: ask for less, as with sum or topk")
@@ -103,7 +103,7 @@ def _read(server: str, response: HttpResponse) -> Answer:
         body = msgspec.json.decode(text, type=_Body)
     if body.status == "error" or response.status != 200:
         raise ProbeFailed(f"{server}: {_short(body.error_type or str(response.status))}: {_short(body.error)}")
-    return Answer(samples=_samples(server, body.data), warnings=tuple(map(_short, body.warnings[:MOST_WARNINGS])))
+    return QueryAnswer(samples=_samples(server, body.data), warnings=tuple(map(_short, body.warnings[:MOST_WARNINGS])))
 
 
 def _samples(server: str, data: _Vector | _Scalar | _Other | _Text | None) -> tuple[Sample, ...]:

@@ -14,7 +14,8 @@ from kintsugi.decisions.next_command import resume_hint
 from kintsugi.decisions.watchdog import Progress, WatchdogTimings, settle_time, steady_since, unfinished
 from kintsugi.durations import format_seconds
 from kintsugi.model.api_types import NO_ACTIVITY, ActivityKind, CurrentStep, HoldSummary, ServiceActivity
-from kintsugi.model.records import Incident, IncidentState, Pause, Question, RunRecord
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, IncidentState, Pause, RunRecord
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.views import ServiceView
 
@@ -147,9 +148,9 @@ def _warned(inputs: ActivityInput, now: datetime) -> ServiceActivity | None:
     return ServiceActivity(kind=ActivityKind.WARNING, text="; ".join(warnings)) if warnings else None
 
 
-Answer = Callable[[ActivityInput, datetime], ServiceActivity | None]
+ActivityOf = Callable[[ActivityInput, datetime], ServiceActivity | None]
 
-ANSWERS: tuple[Answer, ...] = (_stale, _paused, _handed_over, _asked, _held, _under_way, _inactive, _warned)
+ANSWERS: tuple[ActivityOf, ...] = (_stale, _paused, _handed_over, _asked, _held, _under_way, _inactive, _warned)
 """The order of the answers: what makes all others uncertain, decisions of people, then the work and its absence, then warnings."""
 
 

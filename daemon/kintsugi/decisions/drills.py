@@ -25,7 +25,17 @@ from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, RunRecord, StepRecord, StepState, Verdict, VerdictKind
 from kintsugi.model.restores import DRILL, OWN_SERVER, Backup, Restored, Table
 from kintsugi.model.rules import Mode
-from kintsugi.model.runbooks import CommandTemplate, InOrder, Parallel, Run, Runbook, RunRunbook, Step, UndoPolicy
+from kintsugi.model.runbooks import (
+    CommandTemplate,
+    InOrder,
+    Manual,
+    Parallel,
+    Run,
+    Runbook,
+    RunRunbook,
+    Step,
+    UndoPolicy,
+)
 from kintsugi.model.services import Service
 from kintsugi.model.source_position import SourcePosition
 from kintsugi.model.step_path import StepPath
@@ -186,6 +196,8 @@ def unfit_steps(runbook: Runbook) -> Iterator[tuple[Step, str]]:
             yield step, "a drill runs no other runbook: write its steps out"
         if step.approve is not None:
             yield step, "a drill never asks for approval: report the finding instead"
+        if isinstance(step.do, Manual):
+            yield step, "a drill waits for no person: report the finding instead"
         if isinstance(step.do, Run) and step.do.command.changes:
             yield from ((step, what) for what in _about(step.do))
 

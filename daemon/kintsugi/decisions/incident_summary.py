@@ -11,19 +11,10 @@ from datetime import UTC, datetime
 from kintsugi.decisions.next_command import next_command, stop_command
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import IncidentDetail
-from kintsugi.model.records import (
-    NOT_MADE,
-    Incident,
-    IncidentState,
-    Phase,
-    Question,
-    RunKind,
-    RunRecord,
-    StepRecord,
-    StepState,
-)
+from kintsugi.model.questions import Question, QuestionKind
+from kintsugi.model.records import NOT_MADE, Incident, IncidentState, Phase, RunKind, RunRecord, StepRecord, StepState
 from kubediagnosis.headline import change_text, headline, latest
-from kubeobjects.lines import command
+from kubeobjects.lines import command as command_line
 
 _LATE = datetime.max.replace(tzinfo=UTC)
 
@@ -54,6 +45,11 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
     known = latest([each.diagnosis for each in detail.diagnoses])
     asks = incident.state is IncidentState.AWAITING_APPROVAL
     changed = any(line.startswith("$ ") for line in undo_lines(detail))
+    question = next(reversed(open_questions(detail.questions)), None) if asks else None
+    kind = question.kind if question is not None else QuestionKind.APPROVAL
+    command = next_command(
+        incident.state, incident.id, incident.service, changed=changed, asked=kind, taken=detail.taken is not None
+    )
     return IncidentSummary(
         incident=incident,
         cause=headline(known) if known is not None else "",
@@ -61,8 +57,8 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
         affected=detail.affected,
         changes=tuple(_made(detail)),
         deadlines=tuple(text for run in detail.runs for text in deadline_texts(run.run, now)),
-        question=next(reversed(open_questions(detail.questions)), None) if asks else None,
-        next=next_command(incident.state, incident.id, incident.service, changed=changed),
+        question=question,
+        next=command,
         stop="" if incident.state.is_final else stop_command(incident.service),
     )
 
@@ -109,6 +105,6 @@ def _undo(steps: Sequence[StepRecord]) -> Iterator[str]:
         never_made = not step.changes or step.state in (StepState.FAILED, StepState.SKIPPED)
         if never_made or step.undo is None or step.step_path in gone:
             continue
-        yield from (f"$ {command(text)}" for text in step.undo.texts)
+        yield from (f"$ {command_line(text)}" for text in step.undo.texts)
         if not step.undo.texts:
             yield f"{step.text}: {step.undo.note}"

@@ -5,6 +5,7 @@ Pure: the state of the incident and whether it has changes that can be undone ar
 """
 
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
+from kintsugi.model.questions import QuestionKind
 from kintsugi.model.records import IncidentState
 from kintsugi.model.services import STACK
 
@@ -19,9 +20,25 @@ def stop_command(service: str) -> str:
     return f"kintsugi pause --freeze{'' if service == STACK else f' --service {service}'} --why TEXT"
 
 
-def next_command(state: IncidentState, incident: str, service: str, *, changed: bool) -> str:
-    """Return the command that a person in this state needs first: the answer, the undo, the stop, or the whole page."""
+def next_command(
+    state: IncidentState,
+    incident: str,
+    service: str,
+    *,
+    changed: bool,
+    asked: QuestionKind = QuestionKind.APPROVAL,
+    taken: bool = False,
+) -> str:
+    """
+    Return the command that a person in this state needs first: the answer, the undo, the stop, or the whole page.
+
+    `asked` is what a person is asked where the incident waits for one, `taken` whether a person has it.
+    """
     match state:
+        case _ if taken:
+            return f"kintsugi resume {incident} --why TEXT (gives it back to Kintsugi)"
+        case IncidentState.AWAITING_APPROVAL if asked is QuestionKind.MANUAL:
+            return f"kintsugi answer {incident} done (or: does-not-apply --why TEXT, failed --why TEXT)"
         case IncidentState.AWAITING_APPROVAL:
             return f"kintsugi approve {incident} (or: kintsugi reject {incident} --why TEXT)"
         case IncidentState.RUNNING if service != STACK:  # the runs that one about all services has started would go on

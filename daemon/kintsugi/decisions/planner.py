@@ -11,9 +11,9 @@ from datetime import datetime
 from functools import reduce
 
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import WITH_PREVIEW
+from kintsugi.model.questions import ANYBODY, WITH_PREVIEW, Approvers
 from kintsugi.model.rules import Mode, Rule
-from kintsugi.model.runbooks import Run, Runbook, RunRunbook, Step, Value
+from kintsugi.model.runbooks import Manual, Run, Runbook, RunRunbook, Step, Value
 from kintsugi.model.services import AllServices, Service
 from kubeobjects.lines import Line, Lines, line, lines
 from kubeobjects.resources import find
@@ -30,6 +30,7 @@ class Plan:
     locks: tuple[str, ...]
     digest: str
     lines: tuple[str, ...]
+    approvers: Approvers = ANYBODY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +113,7 @@ def plan(
         locks=locks_of(service),
         digest=digest_of(runbook.digest, *works_on, repr(sorted(parameters.items()))),
         lines=lines,
+        approvers=runbook.approvers if rule.approvers == ANYBODY else rule.approvers,
     )
 
 
@@ -151,6 +153,8 @@ def outline(steps: tuple[Step, ...], indent: int = 0) -> list[str]:
             command = f": {step.do.command.source}"
         elif isinstance(step.do, RunRunbook):
             command = f": runbook {step.do.runbook}"
+        elif isinstance(step.do, Manual):
+            command = f": a person does it{f': {step.do.command.source}' if step.do.command is not None else ''}"
         lines.append(f"{'  ' * indent}{step.name or step.id}{command}")
         lines.extend(outline(step.inner, indent + 1))
     return lines

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from kintsugi.decisions.answers import outcome
 from kintsugi.durations import format_duration
 from kintsugi.model.history import Abort
-from kintsugi.model.records import Incident, IncidentState, Question, RunRecord, Signal, SignalStatus, Verdict
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, IncidentState, RunRecord, Signal, SignalStatus, Verdict
 
 MOST_TASK_FAILURES = 3
 """The number of times a run whose task has died is resumed before it is handed over: a defect would only repeat."""
@@ -96,7 +98,7 @@ def _no(open_incident: OpenIncident) -> str:
     if open_incident.abort is not None:
         return open_incident.abort.reason
     newest = open_incident.questions[-1] if open_incident.questions else None
-    return rejection(newest) if newest is not None and newest.rejected is not None else ""
+    return outcome(newest) if newest is not None and newest.rejected else ""
 
 
 def _answered(questions: Sequence[Question], now: datetime) -> IncidentNeed:
@@ -107,10 +109,10 @@ def _answered(questions: Sequence[Question], now: datetime) -> IncidentNeed:
     if now < newest.expires:
         return (
             IncidentNeed(action=IncidentAction.START, approval=newest)
-            if newest.answered is not None
+            if newest.approved
             else IncidentNeed(action=IncidentAction.WAIT)
         )
-    if newest.answered is not None:
+    if newest.approved:
         return IncidentNeed(action=IncidentAction.ASK)
     text = f"no approval by {newest.expires:%H:%M:%S}"
     return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, notify=True)
@@ -125,12 +127,7 @@ def is_reevaluated(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
 def open_questions(questions: Sequence[Question]) -> tuple[Question, ...]:
     """Return of each step of an incident its newest question, if nobody has answered it; both are oldest first."""
     newest = {each.path: each for each in questions}
-    return tuple(each for each in questions if newest[each.path] is each and (each.answered or each.rejected) is None)
-
-
-def rejection(approval: Question) -> str:
-    """Return a clause that says who rejected a plan, and why."""
-    return f"rejected by {approval.who}: {approval.why}"
+    return tuple(each for each in questions if newest[each.path] is each and each.answer is None)
 
 
 def is_still_asked(questions: Sequence[Question], plan: str, *, now: datetime) -> bool:
@@ -143,7 +140,7 @@ def repeated_question(questions: Sequence[Question], *, now: datetime) -> str:
     if not questions:
         return ""
     newest = questions[-1]
-    until, answered = f"{newest.expires:%H:%M:%S}", newest.answered is not None
+    until, answered = f"{newest.expires:%H:%M:%S}", newest.approved
     if now < newest.expires:
         why = f"the plan has changed since {f'{newest.who} approved it' if answered else 'it was shown'}"
     elif answered:

@@ -5,11 +5,12 @@ An abort is kept before it takes effect.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, update
 
-from kintsugi.decisions.reconciliation import rejection
+from kintsugi.decisions.answers import refusal, with_answer
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.incidents.history import PAUSES
 from kintsugi.ledger.incidents.runs import find_incident, last_run
@@ -17,14 +18,17 @@ from kintsugi.ledger.outbox import put_notice_once
 from kintsugi.ledger.signals.signals import evaluate_anew
 from kintsugi.ledger.store.rows import columns, read_one, readable, values
 from kintsugi.ledger.store.tables import aborts, incidents, pauses, questions, runs
+from kintsugi.ledger.store.texts import for_people
 from kintsugi.ledger.store.transactions import Aggregate, insert_once
-from kintsugi.model.api_types import RejectRequest
+from kintsugi.model.api_types import AnswerRequest
 from kintsugi.model.history import Abort
-from kintsugi.model.records import Incident, IncidentState, Pause, Question, RunKind, RunRecord
+from kintsugi.model.questions import GivenAnswer, Groups, Question
+from kintsugi.model.records import Incident, IncidentState, Pause, RunKind, RunRecord
 
 _QUESTION = columns(Question, questions)
 _ABORT = select(*columns(Abort, aborts)).where(aborts.c.incident == bindparam("incident"))
-_CHANGED = "the plan has changed since it was shown: review it again"
+_OPEN_PAUSE = select(*columns(Pause, pauses)).where(pauses.c.id == bindparam("id"), pauses.c.lifted.is_(None))
+_KEY = ("incident", "path", "plan", "asked")
 
 
 class People(Aggregate):
@@ -38,56 +42,33 @@ class People(Aggregate):
         """
 
         def work(connection: Connection) -> None:
-            asked = insert_once(connection, questions, values(approval), by=("incident", "path", "plan", "asked"))
+            asked = insert_once(connection, questions, values(approval), by=_KEY)
             if asked and notice:
                 state = IncidentState.AWAITING_APPROVAL
                 put_notice_once(connection, approval.incident, state, notice, approval.asked)
 
         await self._store.write(f"ask {approval.path}", work)
 
-    async def approve(self, incident: str, path: str, plan: str, who: str, now: datetime) -> Question:
+    async def answer(self, incident: str, request: AnswerRequest, given: GivenAnswer, groups: Groups) -> Question:
         """
-        Approve the newest question of a step, for the plan that was shown.
+        Answer the newest question of a step, about the plan that was shown, and return the question with the answer.
 
-        Of two approvals of one plan the first stays. Raises `NotRecorded` when the step has no question, `WrongState` when the
-        plan has changed since it was shown, the question has expired, or another person has rejected the plan.
+        The same answer again changes nothing. Raises `NotRecorded` for no such incident, `WrongState` where `refusal` says so.
         """
 
         def work(connection: Connection) -> Question:
-            asked = _newest(connection, incident, path)
-            if asked is None:
-                raise NotRecorded(f"no approval was requested for {path or 'the plan'} of incident {incident}")
-            _check(asked.plan == plan, incident, _CHANGED)
-            if asked.rejected is not None:
-                raise WrongState(f"incident {incident}: at {asked.rejected:%H:%M:%S}, the plan was {rejection(asked)}")
-            if asked.answered is not None:
-                return asked
-            return _answer(connection, asked, now, who=who, answered=now)
+            found, asked = find_incident(connection, incident), _newest(connection, incident, request.path)
+            why = refusal(found, asked, request, given, groups)
+            if why or asked is None:
+                raise WrongState(f"incident {incident}: {why}")
+            answered = with_answer(asked, replace(given, why=for_people(given.why)))
+            if answered is not asked:
+                same = (getattr(questions.c, name) == getattr(asked, name) for name in _KEY)
+                kept = {"given": answered.given, "answer": answered.answer, "answered": answered.answered}
+                connection.execute(update(questions).where(*same).values(kept))
+            return answered
 
-        return await self._store.write(f"approve {path}", work)
-
-    async def reject(self, incident: str, request: RejectRequest, who: str, now: datetime) -> Question:
-        """
-        Reject the plan that was shown, as the answer to the newest question of a step.
-
-        Of two rejections of one plan the first stays. Raises `NotRecorded` for no such incident, `WrongState` when the step has
-        no open question, with the incident's state, or the plan has changed since it was shown.
-        """
-        path = request.path
-
-        def work(connection: Connection) -> Question:
-            found, asked = find_incident(connection, incident), _newest(connection, incident, path)
-            if asked is None:
-                about = f" of {path}" if path else ""
-                raise WrongState(f"incident {incident} is {found.state} and asks for no approval{about}")
-            _check(asked.plan == request.plan, incident, _CHANGED)
-            if asked.rejected is not None:
-                return asked
-            if asked.answered is not None:
-                raise WrongState(f"incident {incident}: {asked.who} approved the plan at {asked.answered:%H:%M:%S}")
-            return _answer(connection, asked, now, who=who, rejected=now, why=request.why)
-
-        return await self._store.write(f"reject {path or 'plan'}", work)
+        return await self._store.write(f"answer {request.path or 'plan'}", work)
 
     async def questions_of(self, *of: str) -> tuple[Question, ...]:
         """Return the questions of incidents with their answers, oldest first."""
@@ -103,20 +84,45 @@ class People(Aggregate):
         """
 
         def work(connection: Connection) -> Abort:
-            # a run is locked before its incident, as by its moves
-            connection.execute(select(runs.c.id).where(runs.c.incident == abort.incident).with_for_update())
-            connection.execute(select(incidents.c.id).where(incidents.c.id == abort.incident).with_for_update())
-            incident = find_incident(connection, abort.incident)
-            _refuse_rollback(incident, last_run(connection, incident.id))
+            incident, run = _locked(connection, abort.incident)
+            _refuse_rollback(incident, run)
             known = _find_abort(connection, incident.id)
             if known is not None:
                 return known
-            if incident.closed is not None or incident.kind is RunKind.OBSERVER:
+            if _is_over(incident):
                 raise WrongState(f"incident {incident.id} is {incident.state}: there is nothing to abort")
             connection.execute(insert(aborts).values(values(abort)))
             return abort
 
         return await self._store.write("abort", work, fenced=True)
+
+    async def take(self, abort: Abort, pause: Pause) -> Abort | None:
+        """
+        Keep that a person takes an incident: its abort where it is open and not rolling back, and a pause with its id, in one.
+
+        Of two people the first has it. Return the abort, None where there is nothing to abort. Raises `NotRecorded` for no such
+        incident, `WrongState` where another person has it.
+        """
+
+        def work(connection: Connection) -> Abort | None:
+            incident, run = _locked(connection, abort.incident)
+            known = read_one(connection, Pause, _OPEN_PAUSE, {"id": pause.id}, strict=False)
+            if known is not None and known.who != pause.who:
+                raise WrongState(f"incident {incident.id}: {known.who} has had it since {known.since:%H:%M:%S}")
+            if known is None:
+                connection.execute(delete(pauses).where(pauses.c.id == pause.id))  # of a rest that was ended
+                connection.execute(insert(pauses).values(values(pause)))
+            ended = _find_abort(connection, incident.id)
+            if ended is not None or _is_over(incident) or _rolls_back(incident, run):
+                return ended
+            connection.execute(insert(aborts).values(values(abort)))
+            return abort
+
+        return await self._store.write("take", work, fenced=True)
+
+    async def taken(self, incident: str) -> Pause | None:
+        """Return who has taken an incident and not given it back, None for no one."""
+        return next(iter(await self._shown(Pause, _OPEN_PAUSE, {"id": incident})), None)
 
     async def abort_of(self, incident: str) -> Abort | None:
         """Return the abort of an incident, None without one."""
@@ -144,25 +150,26 @@ class People(Aggregate):
 
         return await self._store.write("resume", work)
 
-    async def end_rest(self, ended: Pause, rules: Collection[str]) -> None:
+    async def end_rest(self, ended: Pause, rules: Collection[str], who: str, why: str, now: datetime) -> None:
         """
-        Keep who ended the rest after a hand-over, when and why, and make the signals due that `rules` refused meanwhile (P9).
+        Keep who ended the rest of a service, when and why, and make the signals due that `rules` refused meanwhile (P9).
 
-        It is a pause with the incident's id that was lifted as it began: it holds nothing back.
-        Of two of one incident the later one stays.
+        `ended` has the incident's id: the pause of who has taken it, or, after a hand-over, one that is lifted as it begins and
+        holds nothing back. Of two of one incident the later one stays.
         """
-        lifted = {"lifted": ended.since, "lifted_by": ended.who, "lifted_why": ended.why}
+        lifted = {"lifted": now, "lifted_by": who, "lifted_why": why}
 
         def work(connection: Connection) -> None:
             connection.execute(delete(pauses).where(pauses.c.id == ended.id))
             connection.execute(insert(pauses).values({**values(ended), **lifted}))
-            evaluate_anew(connection, ended.id, rules, ended.since)
+            evaluate_anew(connection, ended.id, rules, now)
 
         await self._store.write("end-rest", work, fenced=True)
 
     async def ended_rest(self, incident: str) -> Pause | None:
         """Return by whom and when the rest after an incident's hand-over was ended, None where nobody has."""
-        found = await self._shown(Pause, select(*columns(Pause, pauses)).where(pauses.c.id == incident))
+        ended = select(*columns(Pause, pauses)).where(pauses.c.id == incident, pauses.c.lifted.is_not(None))
+        found = await self._shown(Pause, ended)
         return next(iter(found), None)
 
     async def pauses(self, now: datetime) -> tuple[Pause, ...]:
@@ -194,29 +201,27 @@ def _newest(connection: Connection, incident: str, path: str) -> Question | None
     return read_one(connection, Question, newest)
 
 
-def _answer(connection: Connection, asked: Question, now: datetime, **answer: object) -> Question:
-    """Write the answer to a question that has not expired, of an incident that is open; return the question with it."""
-    found = find_incident(connection, asked.incident)
-    if found.closed is not None:
-        raise WrongState(f"incident {asked.incident} is {found.state} and asks for no approval")
-    expired = f"the question expired at {asked.expires:%H:%M:%S}: it will be asked again"
-    _check(now < asked.expires, asked.incident, expired)
-    same = (getattr(questions.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))
-    connection.execute(update(questions).where(*same).values(answer))
-    kept = _newest(connection, asked.incident, asked.path)
-    assert kept is not None
-    return kept
+def _locked(connection: Connection, incident: str) -> tuple[Incident, RunRecord | None]:
+    """Return an incident and its last run, both locked: a run before its incident, as by its moves. Raises NotRecorded."""
+    connection.execute(select(runs.c.id).where(runs.c.incident == incident).with_for_update())
+    connection.execute(select(incidents.c.id).where(incidents.c.id == incident).with_for_update())
+    return find_incident(connection, incident), last_run(connection, incident)
 
 
-def _check(holds: bool, incident: str, what: str) -> None:
-    if not holds:
-        raise WrongState(f"incident {incident}: {what}")
+def _is_over(incident: Incident) -> bool:
+    """Return whether nothing is done for an incident any more, or never was."""
+    return incident.closed is not None or incident.kind is RunKind.OBSERVER
+
+
+def _rolls_back(incident: Incident, run: RunRecord | None) -> bool:
+    """Return whether a run rolls back, also while it asks a person about a step of the rollback."""
+    asks = run is not None and run.state is IncidentState.AWAITING_APPROVAL and run.steps_finished_at is not None
+    return incident.state is IncidentState.ROLLING_BACK or (asks and incident.closed is None)
 
 
 def _refuse_rollback(incident: Incident, run: RunRecord | None) -> None:
-    """Raise WrongState for a run that rolls back, also while it asks a person about a step of the rollback."""
-    asks = run is not None and run.state is IncidentState.AWAITING_APPROVAL and run.steps_finished_at is not None
-    if incident.state is IncidentState.ROLLING_BACK or (asks and incident.closed is None):
+    """Raise WrongState for a run that rolls back."""
+    if _rolls_back(incident, run):
         stop = f"kintsugi pause --service {incident.service} --freeze --why TEXT"
         why = "the run is rolling back, and half of a rollback would be worse than none"
         raise WrongState(f"incident {incident.id}: {why}. To stop its writes: {stop}")

@@ -7,13 +7,13 @@ from enum import StrEnum
 
 from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.history import Abort
+from kintsugi.model.questions import Answer, AnswerSource, Question
 from kintsugi.model.records import (
     Incident,
     IncidentState,
     KeptDiagnosis,
     Pause,
     PauseScope,
-    Question,
     Reason,
     RunRecord,
     Signal,
@@ -129,7 +129,8 @@ class IncidentDetail:
     `signals` is one page of the `signals_total` signals, oldest first; `firing` is true if any of all the signals still fires.
     `diagnoses` are the diagnoses, oldest first. `covers` are the services of an incident about all services, the highest
     priority first; empty for any other incident. `affected` are the services that the problem affects now, by priority.
-    `abort` is a person's request to end the incident. `resumed` says who ended the rest after its hand-over, when and why.
+    `abort` is a person's request to end the incident. `resumed` says who ended the rest after its hand-over, when and why,
+    `taken` who has taken it and not given it back.
     """
 
     incident: Incident
@@ -143,6 +144,7 @@ class IncidentDetail:
     affected: tuple[str, ...] = ()
     abort: Abort | None = None
     resumed: Pause | None = None
+    taken: Pause | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +159,15 @@ class AbortResult:
     reason: str
     text: str
     changed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakeResult:
+    """Who has taken an incident, and what that means, as a sentence."""
+
+    incident: str
+    who: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,12 +229,22 @@ class RecoverPreview:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RejectRequest:
-    """A rejection as a person requests it: of the plan with this digest; `path` is the step that asks, "" for the run."""
+class AnswerRequest:
+    """An answer as a person gives it: about the plan with this digest; `path` is the step that asks, "" for the run."""
 
     path: str = ""
     plan: str
-    why: str
+    answer: Answer
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answerer:
+    """Who answers, and from where. `claimed`: the sender's token has no name, so that the name is what the sender said."""
+
+    name: str
+    source: AnswerSource
+    claimed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.outages import NO_FAULTS, KnownFaults, Superseded
-from kintsugi.model.records import IncidentState, Pause, UndoRecord, bound_of
+from kintsugi.model.questions import bound_of
+from kintsugi.model.records import IncidentState, Pause, UndoRecord
 
 UNHELPFUL_OUTCOMES = frozenset(
     {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}

@@ -391,42 +391,6 @@ class Pause:
     until: datetime | None = None
 
 
-WITH_PREVIEW = "+"
-"""Separates, in the digest of a plan that was shown, the plan's own digest from that of the changes that were shown."""
-
-
-def bound_of(shown: str) -> str:
-    """Return the digest of a plan as it is bound, of the digest with which it was shown."""
-    return shown.partition(WITH_PREVIEW)[0]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """
-    A question to a person, valid for the plan shown (`plan` is its digest, with that of its preview) until `expires`.
-
-    `answered` is when `who` approved the plan, `rejected` when `who` rejected it instead, for the reason `why`. `preview` are
-    the lines of a question about a run that show the changes, "" for another question.
-    """
-
-    incident: str
-    path: str
-    text: str
-    plan: str
-    asked: datetime
-    expires: datetime
-    who: str = ""
-    answered: datetime | None = None
-    rejected: datetime | None = None
-    why: str = ""
-    preview: str = ""
-
-    @property
-    def bound(self) -> str:
-        """Return the digest of the plan itself: of the runbook as it is bound, without the preview."""
-        return bound_of(self.plan)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
     """

@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from kintsugi.expressions import Expression
+from kintsugi.model.questions import ANYBODY, Approvers
 from kintsugi.model.source_position import SourcePosition
 
 CANARY = "KintsugiCanary"
@@ -76,7 +77,8 @@ class Rule:
 
     `service` is empty where a rule is about all of them (on services or alerts). `for_duration` is `for` in the file;
     `matchers` are for alerts. `check` names the service's list of checks that a rule on a check runs, at the interval `every`.
-    `any_namespace`: alerts without a namespace are its service's, too. `digest` changes with any change of the rule.
+    `any_namespace`: alerts without a namespace are its service's, too. `approvers` answer
+    the question before a run, ANYBODY: those of the runbook. `digest` changes with any change of the rule.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Rule:
     check: str = ""
     every: timedelta = timedelta(seconds=30)
     mode: Mode = Mode.OBSERVE
+    approvers: Approvers = ANYBODY
     cooldown: timedelta = timedelta(minutes=10)
     digest: str
     place: SourcePosition

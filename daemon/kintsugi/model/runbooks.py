@@ -13,6 +13,7 @@ from typing import Protocol
 
 from kintsugi.expressions import Expression, TextTemplate
 from kintsugi.model.command import Command
+from kintsugi.model.questions import ANYBODY, Approvers
 from kintsugi.model.source_position import SourcePosition
 
 Value = str | int | float | bool | timedelta | tuple[object, ...]
@@ -147,7 +148,31 @@ class Await:
     """Only wait until the expectation holds."""
 
 
-Do = Run | RunRunbook | InOrder | Parallel | RunChecks | UndoStep | Await
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manual:
+    """A person does something: `text` says what, `command` is what they paste, `expiry` how long their answer is awaited."""
+
+    text: TextTemplate
+    command: TextTemplate | None = None
+    expiry: timedelta | None = None
+
+
+Do = Run | RunRunbook | InOrder | Parallel | RunChecks | UndoStep | Manual | Await
+
+
+class OnNo(StrEnum):
+    """The consequence of a no to a step's question: the execution stops, or leaves the step out with all that is inside it."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalRequest:
+    """The question that a person must say yes to before a step."""
+
+    question: TextTemplate
+    on_no: OnNo = OnNo.STOP
 
 
 class UndoPolicy(StrEnum):
@@ -176,7 +201,7 @@ class Step:
     max_parallel: int = 1
     when: Expression | None = None
     unless: Expression | None = None
-    approve: TextTemplate | None = None
+    approve: ApprovalRequest | None = None
     expect: Expression | None = None
     within: timedelta = timedelta(0)
     for_duration: timedelta = timedelta(0)
@@ -249,7 +274,7 @@ class Runbook:
     """
     Named steps with their rollback.
 
-    `service` empty: it works on its caller's service. `complete_once_begun`: its steps are a section, which is completed once
+    `service` empty: it works on its caller's service. `approvers` answer the questions of its runs. `complete_once_begun`: its steps are a section, which is completed once
     it has changed anything. `rehearsal`: a run undoes all that it has changed. `digest` identifies this version.
     """
 
@@ -257,6 +282,7 @@ class Runbook:
     title: str
     service: str = ""
     parameters: tuple[Parameter, ...] = ()
+    approvers: Approvers = ANYBODY
     steps: tuple[Step, ...]
     rollback: Rollback
     complete_once_begun: bool = False

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from kintsugi.decisions.answers import whom
 from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import ENDED_WELL, Incident, IncidentState, Notice, Question
+from kintsugi.model.questions import Question, QuestionKind
+from kintsugi.model.records import ENDED_WELL, Incident, IncidentState, Notice
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import diagnosis_at, headline, what_changed
 from kubeobjects.lines import line, lines
@@ -49,9 +51,7 @@ class NoticeHeadlines:
             is_early = found is None or (asked is None and notice.kind is IncidentState.AWAITING_APPROVAL)
             if is_early and self._may_wait(notice):
                 continue
-            shown = await self._lines(
-                notice, found, asked.preview.split("\n") if asked is not None and asked.preview else ()
-            )
+            shown = await self._lines(notice, found, asked)
             completed.append(replace(notice, text=lines(map(line, shown))))
         return completed
 
@@ -61,15 +61,22 @@ class NoticeHeadlines:
             return None
         return next(reversed(await self.ledger.people.questions_of(notice.incident)), None)
 
-    async def _lines(self, notice: Notice, found: Diagnosis | None, preview: Sequence[str]) -> Sequence[str]:
+    async def _lines(self, notice: Notice, found: Diagnosis | None, asked: Question | None) -> Sequence[str]:
         """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""
-        text = [*notice.text.split("\n"), *preview]
+        text = [*notice.text.split("\n"), *(question_lines(asked) if asked is not None else ())]
         incident = await self._incident(notice)
         if incident is None:
             return text
         runs = await self.ledger.incidents.runs_of(incident.id)
         changed = any(run.changed for run in runs)
-        command = next_command(incident.state, incident.id, incident.service, changed=changed)
+        command = next_command(
+            incident.state,
+            incident.id,
+            incident.service,
+            changed=changed,
+            asked=asked.kind if asked is not None else QuestionKind.APPROVAL,
+            taken=await self.ledger.people.taken(incident.id) is not None,
+        )
         head = [
             f"{incident.service} {incident.id}: {notice.kind}",
             *(headline_lines(notice.kind, found) if found else ()),
@@ -106,3 +113,13 @@ def headline_lines(state: IncidentState, found: Diagnosis) -> Sequence[str]:
     wrong = f"{'past problem' if state in ENDED_WELL else 'problem'}: {headline(found)}"
     changed = what_changed(found)
     return [wrong, *([f"earlier change: {changed}"] if changed else [])]
+
+
+def question_lines(asked: Question) -> Sequence[str]:
+    """Return what a notice shows of a question besides its text: the command to paste, the preview, and who is asked."""
+    who = whom(asked.approvers)
+    return [
+        *([f"$ {asked.command}"] if asked.command else []),
+        *(asked.preview.split("\n") if asked.preview else []),
+        *([f"asked: {who}"] if who else []),
+    ]

@@ -22,10 +22,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from kintsugi.decisions.incident_summary import summarize
 from kintsugi.errors import KintsugiError, LedgerError, NotRecorded, ProbeFailed
 from kintsugi.ledger import Outbox
-from kintsugi.model.api_types import IncidentDetail, RejectRequest
+from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, TakeResult
 from kintsugi.model.notices import IncidentMessage
-from kintsugi.model.records import Notice, Question
-from kintsugi.notices.slack_message import WHY, Asked, SlackButton, SlackMessage, escaped, message_of, plain_message
+from kintsugi.model.questions import Answer, AnswerSource, Question
+from kintsugi.model.records import Notice
+from kintsugi.notices.slack_message import BUTTONS, TAKE, WHY, Asked, SlackMessage, escaped, message_of, plain_message
 from kintsugi.settings import NotificationSettings, SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
 from kintsugi.tokens import is_name, read_bearer, spoken_lines
@@ -48,9 +49,9 @@ class IncidentOperations(Protocol):
 
     async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail: ...
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question: ...
+    async def answer(self, incident: str, request: AnswerRequest, answerer: Answerer) -> Question: ...
 
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question: ...
+    async def take(self, incident: str, *, who: str, why: str) -> TakeResult: ...
 
 
 class _User(msgspec.Struct, frozen=True):
@@ -280,15 +281,15 @@ class Slack:
         try:
             pressed = msgspec.convert(request.payload, _Pressed)
             asked = [
-                (SlackButton(each.action_id), msgspec.json.decode(each.value, type=Asked))
+                (each.action_id, msgspec.json.decode(each.value, type=Asked))
                 for each in pressed.actions
-                if each.action_id in set(SlackButton)
+                if each.action_id in (*BUTTONS, TAKE)
             ]
         except msgspec.DecodeError as error:
             log.warning("interaction from Slack not understood", error=str(error))
             return
-        for answer, about in asked:
-            refused = await self._answer(pressed, answer, about)
+        for action, about in asked:
+            refused = await self._do(pressed, action, about)
             channel, member = pressed.channel.id, pressed.user.id
             try:
                 if refused:
@@ -298,21 +299,22 @@ class Slack:
             except (LedgerError, ProbeFailed) as error:
                 log.warning("result of an answer not shown", incident=about.incident, error=str(error))
 
-    async def _answer(self, pressed: _Pressed, answer: SlackButton, about: Asked) -> str:
-        """Give an answer in a member's name; say why that cannot be done, "" when it was."""
+    async def _do(self, pressed: _Pressed, action: str, about: Asked) -> str:
+        """Give an answer, or take the incident, in a member's name; say why that cannot be done, "" when it was."""
         try:
             who = self._members().get(pressed.user.id, "")
             if not who:
-                return f"Nothing was answered: no operator is known for {pressed.user.id}: add a line to notifications.slackMembersFile."
-            if answer is SlackButton.APPROVE:
-                await self._incidents.approve(about.incident, path=about.path, plan=about.plan, who=who)
-            elif not pressed.why:
-                return "Nothing was answered: a no needs a reason. Write it into the message, then press Reject."
-            else:
-                request = RejectRequest(path=about.path, plan=about.plan, why=pressed.why)
-                await self._incidents.reject(about.incident, request, who=who)
+                return f"Nothing was done: no operator is known for {pressed.user.id}: add a line to notifications.slackMembersFile."
+            if action == TAKE:
+                await self._incidents.take(about.incident, who=who, why=pressed.why)
+                return ""
+            answer = Answer(action)
+            if answer.needs_reason and not pressed.why:
+                return f"Nothing was done: the answer {answer} needs a reason. Write it into the message, then press the button."
+            request = AnswerRequest(path=about.path, plan=about.plan, answer=answer, why=pressed.why)
+            await self._incidents.answer(about.incident, request, Answerer(name=who, source=AnswerSource.SLACK))
         except KintsugiError as error:
-            return f"Nothing was answered: {error}"
+            return f"Nothing was done: {error}"
         return ""
 
 

@@ -9,13 +9,14 @@ Pure. Each foreign word stands in a text element of `rich_text`, in which Slack 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import msgspec
 import orjson
 
+from kintsugi.decisions.answers import outcome, whom
 from kintsugi.decisions.incident_summary import IncidentSummary
-from kintsugi.model.records import ENDED_WELL, Question
+from kintsugi.model.questions import POSSIBLE, Answer, Question
+from kintsugi.model.records import ENDED_WELL, Incident
 from kintsugi.telemetry import SECRETS
 from kubeobjects.lines import LONGEST, line
 
@@ -28,23 +29,32 @@ MOST_QUESTION_LINES = 40
 LONGEST_LINE = 300
 LONGEST_FALLBACK = 1_000
 
-WHY = "why"
-"""The id of the input for the reason of an answer."""
-
-
-class SlackButton(StrEnum):
-    """The buttons of a message, by their action."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
+WHY, TAKE = "why", "take"
+"""The ids of the input for the reason of an answer, and of the button with which a person takes the incident."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the buttons of a message answer: the question of a step, about the plan that was shown."""
+    """What the buttons of a message are about: an incident, and the question of a step about the plan that was shown."""
 
     incident: str
     path: str
     plan: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Button:
+    text: str
+    style: str = ""
+
+
+BUTTONS: Mapping[Answer, _Button] = {
+    Answer.YES: _Button(text="Approve", style="primary"),
+    Answer.NO: _Button(text="Reject", style="danger"),
+    Answer.DONE: _Button(text="Done", style="primary"),
+    Answer.DOES_NOT_APPLY: _Button(text="Does not apply"),
+    Answer.FAILED: _Button(text="Failed", style="danger"),
+}
+"""The buttons of a question: the id of the action of each is the answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +86,8 @@ def message_of(summary: IncidentSummary, *, buttons: bool) -> SlackMessage:
         blocks.append(_rich(_section(("Changes", True)), _preformatted(_commands(summary.changes))))
     if asked is not None:
         blocks += _question(asked, buttons=buttons)
+    if buttons and not incident.state.is_final:
+        blocks.append({"type": "actions", "block_id": TAKE, "elements": [_take_button(incident)]})
     commands = [summary.next, *([f"{summary.stop} (stops Kintsugi on {incident.service})"] if summary.stop else [])]
     blocks.append(_rich(_section(("Next", True)), _preformatted(commands)))
     return SlackMessage(text=escaped("; ".join([head, *_lines(said[:1])])), blocks=tuple(blocks))
@@ -95,7 +107,8 @@ def escaped(text: str) -> str:
 
 
 def _question(asked: Question, *, buttons: bool) -> Iterable[Block]:
-    texts = [*asked.text.split("\n"), *(asked.preview.split("\n") if asked.preview else ())]
+    parts = (asked.text, f"$ {asked.command}" if asked.command else "", asked.preview)
+    texts = [each for part in parts if part for each in part.split("\n")]
     shown, more = _lines(texts[:MOST_QUESTION_LINES]), len(texts) - MOST_QUESTION_LINES
     is_whole = more <= 0 and all(len(each) <= LONGEST_LINE for each in _lines(texts, LONGEST))
     if more > 0:
@@ -104,33 +117,50 @@ def _question(asked: Question, *, buttons: bool) -> Iterable[Block]:
     yield _rich(
         _section((f"Question{f' of {asked.path}' if asked.path else ''}", True), (until, False)), _preformatted(shown)
     )
+    said = [*_labelled("Asked", whom(asked.approvers)), *_labelled("So far", outcome(asked))]
     if not is_whole:
-        yield _rich(_section(("The plan is too long for a message, and is approved only on the command line.", False)))
+        said.append("The plan is too long for a message, and is approved only on the command line.")
+    if said:
+        yield _rich(_section((" ".join(_lines(said)), False)))
     if buttons:
-        yield from _buttons(asked, approve=is_whole)
+        yield from _buttons(asked, [each for each in POSSIBLE[asked.kind] if is_whole or each is Answer.NO])
 
 
-def _buttons(asked: Question, *, approve: bool) -> Iterable[Block]:
-    value = msgspec.json.encode(Asked(incident=asked.incident, path=asked.path, plan=asked.plan)).decode()
+def _buttons(asked: Question, offered: Sequence[Answer]) -> Iterable[Block]:
+    about = Asked(incident=asked.incident, path=asked.path, plan=asked.plan)
     # Another question has other inputs: nothing that was typed for one goes to the next.
     of_question = f"{asked.asked:%Y%m%d%H%M%S%f}"
     yield {
         "type": "input",
         "block_id": f"{WHY}-{of_question}",
         "optional": True,
-        "label": _plain("Reason (a no needs one)"),
+        "label": _plain(f"Reason ({', '.join(each for each in offered if each.needs_reason)}: required)"),
         "element": {"type": "plain_text_input", "action_id": WHY, "max_length": 500},
     }
-    offered = [_button(SlackButton.APPROVE, "Approve", "primary", value)] if approve else []
     yield {
         "type": "actions",
         "block_id": f"answers-{of_question}",
-        "elements": [*offered, _button(SlackButton.REJECT, "Reject", "danger", value)],
+        "elements": [_button(each.value, BUTTONS[each], about) for each in offered],
     }
 
 
-def _button(answer: SlackButton, text: str, style: str, value: str) -> Block:
-    return {"type": "button", "action_id": answer.value, "text": _plain(text), "style": style, "value": value}
+def _button(action: str, shown: _Button, about: Asked) -> Block:
+    styled = {"style": shown.style} if shown.style else {}
+    value = msgspec.json.encode(about).decode()
+    return {"type": "button", "action_id": action, "text": _plain(shown.text), "value": value, **styled}
+
+
+def _take_button(incident: Incident) -> Block:
+    """Return the button with which a person takes an incident; Slack asks them once more."""
+    button = _button(TAKE, _Button(text="Take over"), Asked(incident=incident.id, path="", plan=""))
+    text = f"No run starts on {incident.service} until you give it back: kintsugi resume {incident.id}"
+    asks = {
+        "title": _plain("Take over?"),
+        "text": _plain(text),
+        "confirm": _plain("Take over"),
+        "deny": _plain("Cancel"),
+    }
+    return {**button, "confirm": asks}
 
 
 def _plain(text: str) -> Block:

@@ -17,6 +17,8 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
     SIGNALS,
     AbortResult,
+    Answerer,
+    AnswerRequest,
     DaemonStatus,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -26,16 +28,17 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
-    RejectRequest,
     RollbackPreview,
     RunDetail,
     ServiceExplanation,
     ServiceTree,
     SignalQuery,
+    TakeResult,
 )
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
+from kintsugi.model.questions import GivenAnswer, Groups, Question
 from kintsugi.model.records import (
     DeadLetter,
     Delivery,
@@ -43,7 +46,6 @@ from kintsugi.model.records import (
     IncidentState,
     Pause,
     PauseScope,
-    Question,
     RunKind,
     RunRecord,
     Signal,
@@ -90,6 +92,7 @@ class OperatorService:
     diagnoses: IncidentDiagnoses
     rollbacks: RollbackPreviewer
     outages: OutageWatch
+    groups: Groups
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         """List incidents, newest first."""
@@ -114,6 +117,7 @@ class OperatorService:
             affected=await affected.now(found),
             abort=await self.ledger.people.abort_of(incident),
             resumed=await self.ledger.people.ended_rest(incident),
+            taken=await self.ledger.people.taken(incident),
         )
 
     async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
@@ -150,17 +154,19 @@ class OperatorService:
         left = len(read.dead_letters)
         return DeadLetterResendResult(id=letter, accepted=len(read.signals), dead_letters=left, stale=read.stale)
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
-        """Approve the plan that was shown; the waiting run or incident continues within moments."""
-        given = await self.ledger.people.approve(incident, path, plan, who, self.observed.clock())
-        log.info("approval given", incident=incident, path=path, who=given.who)
-        return given
-
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
-        """Reject the plan that was shown; the waiting incident is closed within moments, a run takes no step that asked."""
-        given = await self.ledger.people.reject(incident, request, who, self.observed.clock())
-        log.info("approval refused", incident=incident, path=request.path, who=given.who, why=given.why)
-        return given
+    async def answer(self, incident: str, request: AnswerRequest, answerer: Answerer) -> Question:
+        """Answer a question; the waiting run or incident goes on within moments, or ends at a no."""
+        given = GivenAnswer(
+            answer=request.answer,
+            who=answerer.name,
+            source=answerer.source,
+            claimed=answerer.claimed,
+            given=self.observed.clock(),
+            why=request.why,
+        )
+        answered = await self.ledger.people.answer(incident, request, given, self.groups)
+        log.info("question answered", incident=incident, path=request.path, answer=given.answer, who=given.who)
+        return answered
 
     async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
         """
@@ -179,6 +185,38 @@ class OperatorService:
         )
         changed = any(run.changed and run.kind is RunKind.RECOVERY for run in runs)
         return AbortResult(incident=incident, reason=kept.reason, text=text, changed=changed)
+
+    async def take(self, incident: str, *, who: str, why: str) -> TakeResult:
+        """
+        Have a person take an incident: it ends without a further step, and no run starts on its service until it is given back.
+
+        What was changed stays. A rollback under way goes on to its end. Raises WrongState where another person has it, or for
+        doubt about the observed state, which is about no service.
+        """
+        found, now = await self.ledger.incidents.get(incident, strict=False), self.observed.clock()
+        if found.kind is RunKind.OBSERVER:
+            raise WrongState(f"incident {incident} is about no service: nobody can take it")
+        reason = f"{who} has taken incident {incident}{f': {why}' if why else ''}"
+        everything = found.service == STACK
+        pause = Pause(
+            id=incident,
+            scope=PauseScope.GLOBAL if everything else PauseScope.SERVICE,
+            name="" if everything else found.service,
+            who=who,
+            why=reason,
+            since=now,
+        )
+        abort = Abort(incident=incident, who=who, why=f"taken{f': {why}' if why else ''}", requested=now)
+        ended = await self.ledger.people.take(abort, pause)
+        log.info("incident taken", incident=incident, who=who, why=why)
+        if ended is not None:
+            self.supervisor.abort(incident, ended.reason)
+        on = "any service" if everything else found.service
+        back = f"to give it back: kintsugi resume {incident} --why TEXT"
+        rest = "" if ended is not None or found.closed is not None else "; the rollback under way goes on to its end"
+        return TakeResult(
+            incident=incident, who=who, text=f"no run starts on {on} until it is given back{rest}; {back}"
+        )
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         """
@@ -246,7 +284,9 @@ class OperatorService:
 
     async def resume(self, of: str, *, who: str, why: str) -> Pause:
         """
-        Lift a pause, or end the rest after an incident's hand-over; the signals that it held back are evaluated again.
+        Lift a pause, give back a taken incident, or end the rest after an incident's hand-over.
+
+        The signals that were held back are evaluated again.
 
         Raises NotRecorded for neither, WrongState for an incident that has not ended so, or whose rest is over.
         """
@@ -255,7 +295,8 @@ class OperatorService:
         except NotRecorded:
             resumed = await self._lift(of, who=who, why=why)
         else:
-            resumed = await self._end_rest(incident, who=who, why=why)
+            resumed = await self.ledger.people.taken(of) or await self._rest_of(incident, who=who, why=why)
+            await self._end_rest(resumed, incident.service, who=who, why=why)
         self.pipeline.wake()
         return resumed
 
@@ -265,20 +306,20 @@ class OperatorService:
         except NotRecorded as error:
             raise NotRecorded(f"there is neither a pause nor an incident {pause}") from error
 
-    async def _end_rest(self, incident: Incident, *, who: str, why: str) -> Pause:
+    async def _rest_of(self, incident: Incident, *, who: str, why: str) -> Pause:
+        """Return the rest of a service after a hand-over, as a pause that begins now. Raises WrongState."""
         name, now = incident.service, self.observed.clock()
         if incident.state not in HANDED_OVER_OUTCOMES:
             raise WrongState(f"incident {incident.id} is {incident.state}: it has not ended in a hand-over")
         rest = (await self._hand_overs(now)).get(name)
         if rest is None or rest.incident != incident.id:
             raise WrongState(f"incident {incident.id}: {name} does not rest after this hand-over, or no longer")
-        rules = [rule.name for rule in self.active_catalog.catalog.rules.values() if rule.service == name]
-        ended = Pause(
-            id=incident.id, scope=PauseScope.SERVICE, name=name, who=who, why=why, since=now, until=rest.until
-        )
-        await self.ledger.people.end_rest(ended, rules)
-        log.info("incident resumed", incident=incident.id, service=name, who=who, why=why)
-        return ended
+        return Pause(id=incident.id, scope=PauseScope.SERVICE, name=name, who=who, why=why, since=now, until=rest.until)
+
+    async def _end_rest(self, rest: Pause, service: str, *, who: str, why: str) -> None:
+        rules = [rule.name for rule in self.active_catalog.catalog.rules.values() if rule.service == service]
+        await self.ledger.people.end_rest(rest, rules, who, why, self.observed.clock())
+        log.info("incident resumed", incident=rest.id, service=service, who=who, why=why)
 
     async def _hand_overs(self, now: datetime) -> Mapping[str, HandOver]:
         """Return the hand-overs after which services rest, by service."""

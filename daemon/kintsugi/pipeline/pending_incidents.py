@@ -11,16 +11,8 @@ from kintsugi.decisions.planner import Plan, plan
 from kintsugi.decisions.reconciliation import IncidentAction, IncidentNeed, OpenIncident, need_of, overdue_hold_notice
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Decide, Ledger, RunRequest
-from kintsugi.model.records import (
-    Incident,
-    IncidentState,
-    Question,
-    RunKind,
-    Signal,
-    SignalStatus,
-    VerdictKind,
-    clear_since,
-)
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, IncidentState, RunKind, Signal, SignalStatus, VerdictKind, clear_since
 from kintsugi.model.rules import Rule
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices

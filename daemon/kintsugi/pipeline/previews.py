@@ -34,7 +34,7 @@ from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, SeenWorkload, StepRecord, StepState
-from kintsugi.model.runbooks import CommandTemplate, InOrder, Parallel, Run, Runbook, RunRunbook, Step, UndoStep
+from kintsugi.model.runbooks import CommandTemplate, InOrder, Manual, Parallel, Run, Runbook, RunRunbook, Step, UndoStep
 from kintsugi.model.services import Service, WorkloadRef
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -290,6 +290,8 @@ class _Evaluation:
                 await self.steps(runbook.steps, scope_of_child(runbook, service, scope, scope.path(step.id)))
             case UndoStep(step=earlier):
                 self.commands.append(f"# the change of step {earlier} is undone")
+            case Manual():
+                self.commands.append("# a person does a manual step")
             case _:
                 pass
         scope.outcomes[step.id] = outcome

@@ -16,7 +16,8 @@ from kintsugi.decisions.priorities import Hold, rank
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
-from kintsugi.model.records import Incident, IncidentState, Question, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -191,6 +192,7 @@ class RunRequester:
             preview=lines(preview.lines if preview is not None else ()),
             asked=now,
             expires=now + self.approval_expiry,
+            approvers=bound.approvers,
         )
         await self.ledger.people.ask(approval, notice=repeated_question(known, now=now))
 

@@ -362,6 +362,7 @@ class RunSupervisor:
             limits=self._policy.limits,
             plan=runbook.digest,
             expiry=self._policy.approval_expiry,
+            approvers=runbook.approvers,
             parent=(await self._ledger.incidents.run(run.parent)).incident if run.parent else "",
         )
         if run.kind is RunKind.REHEARSAL:

@@ -23,7 +23,8 @@ from kintsugi.model.api_types import (
     StackSummary,
 )
 from kintsugi.model.good_state import RevisionStanding
-from kintsugi.model.records import Incident, IncidentState, Pause, Question, RunKind, RunRecord
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, IncidentState, Pause, RunKind, RunRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 

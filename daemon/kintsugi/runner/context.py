@@ -18,6 +18,7 @@ from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.command import Command
 from kintsugi.model.outages import Outage
+from kintsugi.model.questions import Question, QuestionKind
 from kintsugi.model.records import Incident, IncidentState, Occasion, Phase, RunRecord, SeenWorkload, StepRecord, Target
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
@@ -104,6 +105,22 @@ class RunProber(Prober, Protocol):
         """Return the state of the Job that was made. Raises KubeError."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepQuestion:
+    """
+    What a step asks a person: to approve it, or to do it by `command`.
+
+    `expiry` is how long the question is good, None for as long as any. `continues_at_no`: a no leaves the step out.
+    """
+
+    path: StepPath
+    text: str
+    kind: QuestionKind = QuestionKind.APPROVAL
+    command: str = ""
+    expiry: timedelta | None = None
+    continues_at_no: bool = False
+
+
 class ChangeGate(Protocol):
     """The gate of one run: it is asked before every change and every question to a person."""
 
@@ -113,8 +130,8 @@ class ChangeGate(Protocol):
     async def release(self, child: StepPath) -> None:
         """Release the locks that a child of the run has taken, once it is over."""
 
-    async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
-        """Wait for a person's approval. Raises ExecutionStopped when it does not come in time."""
+    async def ask(self, scope: StepScope, question: StepQuestion) -> Question:
+        """Wait for a person's answer, and return it. Raises ExecutionStopped when it does not come in time, and at a no."""
 
 
 class Diagnoses(Protocol):

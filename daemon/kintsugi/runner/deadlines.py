@@ -144,7 +144,7 @@ class DeadlineClock:
         for each in others:
             over[each.incident] = max(each.finished or now, over.get(each.incident, each.started))
         asked = await self.ledger.people.questions_of(*over)
-        return [(one.asked, one.answered or one.rejected or min(one.expires, over[one.incident])) for one in asked]
+        return [(one.asked, one.answered or min(one.expires, over[one.incident])) for one in asked]
 
 
 def is_in_force(pause: Pause, now: datetime) -> bool:

@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 from typing_extensions import override
 
+from kintsugi.decisions.answers import outcome
 from kintsugi.decisions.outage_notices import NextFault, next_fault
-from kintsugi.decisions.reconciliation import rejection
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
@@ -331,7 +331,7 @@ class RunDriver(Driver):
         if self.journal.changed:
             return ""
         asked = await self.ledger.people.questions_of(self.incident.id)
-        return next((rejection(each) for each in asked if each.rejected is not None), "")
+        return next((outcome(each) for each in asked if each.rejected), "")
 
     def _left_as_it_is(self, why: str) -> WatchdogResult:
         """Hand a run over if it has changed anything, else cancel it."""

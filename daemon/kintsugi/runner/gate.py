@@ -34,12 +34,13 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.change_limits import Budget, Disruptions, PodBudget
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.manual import MANUAL
+from kintsugi.model.questions import ANYBODY, Approvers, Question
 from kintsugi.model.records import Incident, Phase, RunRecord, clear_since
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import Service
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.views import ServiceView
-from kintsugi.runner.context import RunnerDeps, StepScope
+from kintsugi.runner.context import RunnerDeps, StepQuestion, StepScope
 from kintsugi.runner.ends import ExecutionStopped, OpposingChange, RollbackSuperseded, TriggerResolved, WritesForbidden
 from kintsugi.runner.holds import Questions
 from kintsugi.runner.journal import Journal
@@ -153,6 +154,7 @@ class RunGate:
     plan: str
     expiry: timedelta
     parent: str = ""
+    approvers: Approvers = ANYBODY
     abort_reason: str = ""
     questions: Questions = field(init=False)
     _silence: str = field(init=False, default="")
@@ -167,6 +169,7 @@ class RunGate:
             plan=self.plan,
             expiry=self.expiry,
             parent=self.parent,
+            approvers=self.approvers,
         )
 
     @property
@@ -194,15 +197,16 @@ class RunGate:
         if any(lock.path == str(child) for lock in await self.ledger.incidents.locks_of(self.journal.run.id)):
             await self.ledger.incidents.release_locks(self.journal.run.id, str(child))
 
-    async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
+    async def ask(self, scope: StepScope, question: StepQuestion) -> Question:
         """
-        Ask a person, and wait. The time of waiting does not count towards the deadline.
+        Ask a person, wait, and return the question with its answer. The time of waiting does not count towards the deadline.
 
         A step of a rollback has its own question, independent of a forward step of the same name. Raises
-        ApprovalExpired on expiry, WritesForbidden as soon as a yes could not be acted on.
+        ApprovalExpired on expiry and at a no that ends the execution, WritesForbidden as soon as a yes could not be acted on.
         """
-        own = path if scope.phase is Phase.FORWARD else path.in_phase(scope.phase.value)
-        await self.questions.ask(own, question, scope.phase, self.admission(scope).raise_if_forbidden)
+        if scope.phase is not Phase.FORWARD:
+            question = replace(question, path=question.path.in_phase(scope.phase.value))
+        return await self.questions.ask(question, scope.phase, self.admission(scope).raise_if_forbidden)
 
     async def skip_reason(self, attempt: Attempt) -> str:
         """
@@ -332,8 +336,9 @@ class RunAdmission:
                 raise OpposingChange(RUN, result.reason)
             case AdmissionDecision.ASK:
                 run = self.gate.journal.run
-                question = f"{result.reason}: may {run.runbook} on {run.service} continue?"
-                await self.gate.questions.ask(RUN, question, self.phase, self.raise_if_forbidden)
+                text = f"{result.reason}: may {run.runbook} on {run.service} continue?"
+                question = StepQuestion(path=RUN, text=text)
+                await self.gate.questions.ask(question, self.phase, self.raise_if_forbidden)
                 return result.reason
             case AdmissionDecision.WAIT:
                 return result.reason

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
-from kintsugi.decisions.reconciliation import rejection
+from kintsugi.decisions.answers import outcome
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.records import Incident, IncidentState, Phase, Question
+from kintsugi.model.questions import ANYBODY, Approvers, Question, QuestionKind
+from kintsugi.model.records import Incident, IncidentState, Phase
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.runner.context import RunnerDeps
+from kintsugi.runner.context import RunnerDeps, StepQuestion
 from kintsugi.runner.ends import ApprovalExpired
 from kintsugi.runner.journal import Journal
 from kintsugi.telemetry import get_logger
@@ -34,7 +35,10 @@ GAVE, TOOK = "slot-given", "slot-taken"
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """The questions of one run to a person. `parent` is the incident of a child's parent; a question is good for `expiry`."""
+    """
+    The questions of one run to a person. `parent` is the incident of a child's parent; a question is good for `expiry`, and
+    `approvers` answer it.
+    """
 
     deps: RunnerDeps
     ledger: Ledger
@@ -43,68 +47,82 @@ class Questions:
     plan: str
     expiry: timedelta
     parent: str = ""
+    approvers: Approvers = ANYBODY
 
     async def cover_run(self) -> bool:
-        """Return whether a person has approved the whole run (or the step of its parent that starts it), or wants it taken back."""
+        """
+        Return whether a person has approved the whole run (or the step of its parent that starts it), or wants it taken back.
+
+        What other people were asked covers no question to particular people.
+        """
         if self.journal.run.rollback_requested_by:
             return True
         of_parent = await self.ledger.people.questions_of(self.parent) if self.parent else ()
         covering = (str(RUN), self.journal.run.parent_step)
         asked = [*await self._asked(RUN), *(each for each in of_parent if each.path in covering)]
-        return any(each.answered is not None for each in asked)
+        return any(each.approved and self.approvers in (ANYBODY, each.approvers) for each in asked)
 
     async def ask(
-        self, path: StepPath, question: str, phase: Phase, raise_if_forbidden: Callable[[], Awaitable[None]]
-    ) -> None:
+        self, wanted: StepQuestion, phase: Phase, raise_if_forbidden: Callable[[], Awaitable[None]]
+    ) -> Question:
         """
-        Ask, and wait. The time of waiting does not count towards the deadline.
+        Ask, wait, and return the question with its answer. The time of waiting does not count towards the deadline.
 
-        Raises ApprovalExpired on expiry and at a no, and what `raise_if_forbidden` raises as soon as a yes could not be acted
-        on.
+        Raises ApprovalExpired on expiry, and at a no unless the run goes on after it, and what `raise_if_forbidden` raises as
+        soon as a yes could not be acted on.
         """
         await raise_if_forbidden()
-        approval = await self._valid(path, phase) or await self._put(path, question)
-        while approval.answered is None:
-            if approval.rejected is not None:
-                raise ApprovalExpired(path, f"{rejection(approval)}: {question}")
+        path = wanted.path
+        asked = await self._valid(path, phase) or await self._put(wanted)
+        while asked.answered is None:
             if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
-                await self._move(IncidentState.AWAITING_APPROVAL, question)
-            if self.deps.clock() >= approval.expires:
-                await self._notify_expired(approval)
-                raise ApprovalExpired(path, f"no approval within {format_duration(self.expiry)}: {question}")
+                await self._move(IncidentState.AWAITING_APPROVAL, wanted.text)
+            if self.deps.clock() >= asked.expires:
+                await self._notify_expired(asked)
+                raise ApprovalExpired(path, f"no answer within {format_duration(self._lasts(wanted))}: {wanted.text}")
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
             await raise_if_forbidden()
-            approval = await self._newest(path) or approval
+            asked = await self._newest(path) or asked
+        if asked.rejected and not wanted.continues_at_no:
+            raise ApprovalExpired(path, f"{outcome(asked)}: {wanted.text}")
         state = IncidentState.RUNNING if phase is Phase.FORWARD else IncidentState.ROLLING_BACK
-        await self._go_on(path, approval, state, waited=approval.answered - approval.asked)
+        await self._go_on(asked, state, waited=asked.answered - asked.asked)
+        return asked
 
-    async def _go_on(self, path: StepPath, approval: Question, state: IncidentState, *, waited: timedelta) -> None:
+    async def _go_on(self, asked: Question, state: IncidentState, *, waited: timedelta) -> None:
         """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
-        earlier = [each for each in await self._asked(path) if each.asked < approval.asked]
-        note, reason = path.asking(len(earlier)), f"approved by {approval.who}"
+        path = StepPath.parse(asked.path)
+        earlier = [each for each in await self._asked(path) if each.asked < asked.asked]
+        note, reason = path.asking(len(earlier)), outcome(asked)
         facts = {"deadline": self.journal.run.deadline + waited}
         await self.journal.note(note, reason, facts, now=self.deps.clock())
         moved = self.journal.fact(note, "deadline")
         assert isinstance(moved, datetime), moved
         await self._move(state, reason, deadline=max(moved, self.journal.run.deadline))
 
-    async def _put(self, path: StepPath, question: str) -> Question:
+    def _lasts(self, wanted: StepQuestion) -> timedelta:
+        return wanted.expiry or self.expiry
+
+    async def _put(self, wanted: StepQuestion) -> Question:
         now = self.deps.clock()
-        approval = Question(
+        asked = Question(
             incident=self.incident.id,
-            path=str(path),
-            text=question,
+            path=str(wanted.path),
+            kind=wanted.kind,
+            text=wanted.text,
+            command=wanted.command,
             plan=self.plan,
             asked=now,
-            expires=now + self.expiry,
+            expires=now + self._lasts(wanted),
+            approvers=self.approvers,
         )
         await self.journal.flush()
-        await self.ledger.people.ask(approval)
-        return approval
+        await self.ledger.people.ask(asked)
+        return asked
 
-    async def _notify_expired(self, approval: Question) -> None:
+    async def _notify_expired(self, asked: Question) -> None:
         """Notify a person that a question has expired: not every end of a run mentions it."""
-        text = f"No approval by {approval.expires:%H:%M:%S}, so this is not done: {approval.text}"
+        text = f"No answer by {asked.expires:%H:%M:%S}, so this is not done: {asked.text}"
         await self.ledger.outbox.put_notice_once(
             self.incident.id, IncidentState.AWAITING_APPROVAL, text, self.deps.clock()
         )
@@ -116,11 +134,14 @@ class Questions:
         """
         Return the newest question of a path while it, or its answer, is good; one that was waited for may run out.
 
-        A no is good for the whole execution. A rollback may be requested again, and then asks again.
+        A no is good for the whole execution. A rollback may be requested again, and then asks again. A manual step that was
+        answered is not asked about again: nobody does it twice.
         """
         newest = await self._newest(path)
+        if newest is not None and newest.kind is QuestionKind.MANUAL and newest.answer is not None:
+            return newest
         waited_for = self.journal.run.state is IncidentState.AWAITING_APPROVAL
-        if newest is not None and newest.rejected is not None:
+        if newest is not None and newest.rejected:
             return newest if waited_for or phase is Phase.FORWARD else None
         expired = newest is not None and newest.expires <= self.deps.clock()
         return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest

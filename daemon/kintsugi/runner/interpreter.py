@@ -17,17 +17,22 @@ from operator import attrgetter
 
 import structlog
 
+from kintsugi.decisions.answers import outcome
 from kintsugi.decisions.disruptions import serving, take_next
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.questions import Answer, QuestionKind
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.runbooks import (
+    ApprovalRequest,
     Await,
     InOrder,
+    Manual,
     OnFailure,
+    OnNo,
     Parallel,
     Run,
     Runbook,
@@ -39,7 +44,7 @@ from kintsugi.model.runbooks import (
 from kintsugi.model.services import Service
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.changes import Changes
-from kintsugi.runner.context import HELPED, ChildCall, RunContext, StepScope
+from kintsugi.runner.context import HELPED, ChildCall, RunContext, StepQuestion, StepScope
 from kintsugi.runner.ends import (
     NOT_NEEDED,
     EffectFailed,
@@ -288,16 +293,41 @@ class Interpreter:
         if not self._has_begun(step, scope):
             if step.for_each is None and not await is_wanted(self.context, step, scope):
                 return await self._end(step, scope, NOT_NEEDED)
-            if step.approve is not None:
-                await self._ask(step, step.approve, scope)
+            if step.approve is not None and (no := await self._no(step, step.approve, scope)):
+                return await self._end(step, scope, replace(NOT_NEEDED, error=no))
             await self._begin(step, scope)
         here = await self._at_service(step, scope) if step.for_each is None else scope
         return await self._end(step, scope, await self._execute(step, here))
 
-    async def _ask(self, step: Step, question: TextTemplate, scope: StepScope) -> None:
-        """Ask a person and wait for the answer. Raises ExecutionStopped when no one answers in time."""
-        text = self._text("`approve` question", question, step, scope)
-        await self.context.gate.ask(scope, scope.path(step.id), text)
+    async def _no(self, step: Step, asked: ApprovalRequest, scope: StepScope) -> str:
+        """
+        Ask a person, wait for the answer, and return who leaves the step out, and why; "" for a yes.
+
+        Raises ExecutionStopped when no one answers in time, and at a no that leaves nothing out.
+        """
+        text = self._text("`approve` question", asked.question, step, scope)
+        question = StepQuestion(path=scope.path(step.id), text=text, continues_at_no=asked.on_no is OnNo.SKIP)
+        answered = await self.context.gate.ask(scope, question)
+        return outcome(answered) if answered.rejected else ""
+
+    async def _manual(self, step: Step, do: Manual, scope: StepScope) -> StepEnd:
+        """Wait until a person has done a step, and for its expectation. Raises ExecutionStopped when no one answers in time."""
+        command = self._text("`manual` command", do.command, step, scope) if do.command is not None else ""
+        question = StepQuestion(
+            path=scope.path(step.id),
+            kind=QuestionKind.MANUAL,
+            text=self._text("`manual` text", do.text, step, scope),
+            command=command,
+            expiry=do.expiry,
+        )
+        answered = await self.context.gate.ask(scope, question)
+        match answered.answer:
+            case Answer.DONE:
+                return await wait(self.context, step, scope)
+            case Answer.DOES_NOT_APPLY:
+                return replace(NOT_NEEDED, error=outcome(answered))
+            case _:
+                return StepEnd(ran=True, met=False, error=outcome(answered))
 
     def _text(self, what: str, template: TextTemplate, step: Step, scope: StepScope) -> str:
         try:
@@ -352,6 +382,8 @@ class Interpreter:
                 each = step.for_each is not None
                 ended = await (run_for_each(self.context, step, scope, once) if each else once(step, scope))
                 return await settled(self.context, step, scope, ended) if command.changes else ended
+            case Manual() as do:
+                return await self._manual(step, do, scope)
             case Await():
                 return await wait(self.context, step, scope)
             case UndoStep(step=earlier):

@@ -38,11 +38,12 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
+from kintsugi.model.questions import Question
 from kintsugi.model.records import IncidentState, Phase, Reason, RunRecord
 from kintsugi.model.restores import scratch_of
 from kintsugi.model.rules import Mode
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.runner.context import RunnerDeps, StepScope
+from kintsugi.runner.context import RunnerDeps, StepQuestion, StepScope
 from kintsugi.runner.driver import Driver, Ends, until_stopped
 from kintsugi.runner.ends import ExecutionAborted, ExecutionStopped, TriggerResolved, WritesForbidden, raise_most_severe
 from kintsugi.runner.holds import CLOCK_STOPPED
@@ -229,9 +230,9 @@ class DrillGate:
     async def release(self, child: StepPath) -> None:
         """Do nothing: a drill takes no locks of services."""
 
-    async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
+    async def ask(self, scope: StepScope, question: StepQuestion) -> Question:
         """Raise ExecutionStopped: a drill's runbook may not ask a person."""
-        raise ExecutionStopped(path, f"a drill cannot ask for approval: {question}")
+        raise ExecutionStopped(question.path, f"a drill cannot ask a person: {question.text}")
 
     async def admit(self) -> str:
         """

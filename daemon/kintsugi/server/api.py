@@ -17,6 +17,8 @@ from kintsugi.errors import NotRecorded, UsageError
 from kintsugi.model.api_types import (
     SIGNALS,
     AbortResult,
+    Answerer,
+    AnswerRequest,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
@@ -24,14 +26,15 @@ from kintsugi.model.api_types import (
     IncidentDetail,
     PauseRequest,
     RecoverPreview,
-    RejectRequest,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
     SignalQuery,
+    TakeResult,
 )
 from kintsugi.model.manual import Override, RecoverRequest
-from kintsugi.model.records import Incident, Pause, PauseScope, Question, Reason, Signal, Target, VerdictKind
+from kintsugi.model.questions import Answer, AnswerSource, Question
+from kintsugi.model.records import Incident, Pause, PauseScope, Reason, Signal, Target, VerdictKind
 from kintsugi.server import responses
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import IDENTITY
@@ -86,16 +89,8 @@ class Operations(Protocol):
         """Take a dead letter in as if it came now; once it is understood it is a dead letter no more."""
         ...
 
-    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Question:
-        """Approve the plan that was shown (`plan` is its digest); `path` is the step that asked, empty for the run."""
-        ...
-
-    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Question:
-        """
-        Reject the plan that was shown, before its run or at a step of it.
-
-        Raises WrongState, with the incident's state, where nothing is asked.
-        """
+    async def answer(self, incident: str, request: AnswerRequest, answerer: Answerer) -> Question:
+        """Answer a question about the plan that was shown. Raises WrongState, with the reason, where the answer does not count."""
         ...
 
     async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
@@ -104,6 +99,10 @@ class Operations(Protocol):
 
         Raises WrongState, with the reason, where nothing is under way or a rollback is.
         """
+        ...
+
+    async def take(self, incident: str, *, who: str, why: str) -> TakeResult:
+        """Have a person take an incident: no run starts on its service until it is given back. Raises WrongState."""
         ...
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
@@ -163,20 +162,13 @@ class Operations(Protocol):
         ...
 
 
-class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
-    """An approval of the plan with this digest; `path` is the step that asks, empty for the run."""
+class AnswerBody(msgspec.Struct, forbid_unknown_fields=True):
+    """An answer about the plan with this digest; `path` is the step that asks, empty for the run."""
 
     plan: str
+    answer: Answer
     path: str = ""
-    who: str = ""
-
-
-class RejectBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A rejection of the plan with this digest; `path` is the step that asks, empty for the run."""
-
-    plan: str
-    why: str
-    path: str = ""
+    why: str = ""
     who: str = ""
 
 
@@ -184,6 +176,13 @@ class AbortBody(msgspec.Struct, forbid_unknown_fields=True):
     """A request to end an incident without a further step."""
 
     why: str
+    who: str = ""
+
+
+class TakeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A request to take an incident."""
+
+    why: str = ""
     who: str = ""
 
 
@@ -298,27 +297,16 @@ class Api:
         body = await self._body(request, ResendBody)
         return await answer(await self._operations.resend(request.match_info["id"], who=_who(request, body.who)))
 
-    async def approve(self, request: web.Request) -> web.Response:
-        """Approve the plan that was shown."""
-        body = await self._body(request, ApproveBody)
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer a question about the plan that was shown."""
+        body = await self._body(request, AnswerBody)
         if not body.plan:
-            raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is approved")
-        return await answer(
-            await self._operations.approve(
-                request.match_info["id"], path=body.path, plan=body.plan, who=_who(request, body.who)
-            )
-        )
-
-    async def reject(self, request: web.Request) -> web.Response:
-        """Reject the plan that was shown."""
-        body = await self._body(request, RejectBody)
-        if not body.plan:
-            raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is rejected")
-        if not body.why.strip():
-            raise UsageError("why: empty; give the reason for the rejection")
-        asked = RejectRequest(path=body.path, plan=body.plan, why=body.why[:_LONGEST])
-        who = _who(request, body.who)
-        return await answer(await self._operations.reject(request.match_info["id"], asked, who=who))
+            raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is answered")
+        if body.answer.needs_reason and not body.why.strip():
+            raise UsageError(f"why: empty; the answer {body.answer} needs a reason")
+        given = AnswerRequest(path=body.path, plan=body.plan, answer=body.answer, why=body.why[:_LONGEST])
+        answerer = Answerer(name=_who(request, body.who), source=AnswerSource.API, claimed=not request[IDENTITY].name)
+        return await answer(await self._operations.answer(request.match_info["id"], given, answerer))
 
     async def abort(self, request: web.Request) -> web.Response:
         """Abort an incident."""
@@ -327,6 +315,12 @@ class Api:
             raise UsageError("why: empty; give the reason for the abort")
         incident, who = request.match_info["id"], _who(request, body.who)
         return await answer(await self._operations.abort(incident, who=who, why=body.why[:_LONGEST]), 202)
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Take an incident."""
+        body = await self._body(request, TakeBody)
+        incident, who = request.match_info["id"], _who(request, body.who)
+        return await answer(await self._operations.take(incident, who=who, why=body.why[:_LONGEST]), 202)
 
     async def roll_back(self, request: web.Request) -> web.Response:
         """Undo a run as it was shown, or without `confirm` preview it."""

@@ -34,9 +34,9 @@ class Action(StrEnum):
     DESCRIBE = "describe"
     DELIVER = "deliver"
     READ = "read"
-    APPROVE = "approve"
-    REJECT = "reject"
+    ANSWER = "answer"
     ABORT = "abort"
+    TAKE = "take"
     ROLL_BACK = "roll-back"
     PAUSE = "pause"
     DRILL = "drill"
@@ -51,9 +51,9 @@ RIGHTS: Mapping[ApiRole, frozenset[Action]] = {
         {
             Action.DESCRIBE,
             Action.READ,
-            Action.APPROVE,
-            Action.REJECT,
+            Action.ANSWER,
             Action.ABORT,
+            Action.TAKE,
             Action.ROLL_BACK,
             Action.PAUSE,
             Action.DRILL,

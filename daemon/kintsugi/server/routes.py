@@ -21,8 +21,10 @@ from kintsugi.model.api_types import (
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
+    TakeResult,
 )
-from kintsugi.model.records import Incident, Pause, PauseScope, Question, Reason, VerdictKind
+from kintsugi.model.questions import Answer, Question
+from kintsugi.model.records import Incident, Pause, PauseScope, Reason, VerdictKind
 from kintsugi.server import api, responses
 from kintsugi.server.answers import Handler, failure, refusal
 from kintsugi.server.api import Api
@@ -76,6 +78,14 @@ _AS_SHOWN = {
     ]
 }
 """A rollback, or a start by hand, is confirmed by the digest of what was shown."""
+
+_WITH_REASON = {
+    "anyOf": [
+        {"properties": {"answer": {"enum": [each.value for each in Answer if not each.needs_reason]}}},
+        {"properties": {"why": {"pattern": _VISIBLE}}, "required": ["why"]},
+    ]
+}
+"""A no, and a manual step that failed or does not apply, come with a reason."""
 
 _CHANGES = (400, 404, 409, 413, 415, 502, 503)
 """The statuses of a refused change: invalid, not found, an objection, too large, compressed, no cluster or no ledger."""
@@ -138,25 +148,23 @@ RESEND = Contract(
     errors=_CHANGES,
     body=RequestBody(kind=api.ResendBody, required=False),
 )
-APPROVE = Contract(
-    summary="Approve the plan that was shown",
+ANSWER = Contract(
+    summary="Answer a question about the plan that was shown",
     answers={200: Question},
     errors=_CHANGES,
-    body=RequestBody(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
-)
-REJECT = Contract(
-    summary="Reject the plan that was shown",
-    answers={200: Question},
-    errors=_CHANGES,
-    body=RequestBody(
-        kind=api.RejectBody, rules={"properties": {"plan": {"minLength": 1}, "why": {"pattern": _VISIBLE}}}
-    ),
+    body=RequestBody(kind=api.AnswerBody, rules={"properties": {"plan": {"minLength": 1}}, **_WITH_REASON}),
 )
 ABORT = Contract(
     summary="Abort an incident: no further step is taken, and nothing is undone",
     answers={202: AbortResult},
     errors=_CHANGES,
     body=RequestBody(kind=api.AbortBody, rules={"properties": {"why": {"pattern": _VISIBLE}}}),
+)
+TAKE = Contract(
+    summary="Take an incident: no further step, and no run on its service until it is given back",
+    answers={202: TakeResult},
+    errors=_CHANGES,
+    body=RequestBody(kind=api.TakeBody, required=False),
 )
 ROLL_BACK = Contract(
     summary="Undo a run; without `confirm`, preview the rollback",
@@ -181,7 +189,7 @@ PAUSE = Contract(
     ),
 )
 RESUME = Contract(
-    summary="Lift a pause; with the id of an incident, end the rest of its service after the hand-over",
+    summary="Lift a pause; with the id of an incident, give it back, or end the rest of its service after the hand-over",
     answers={200: Pause},
     errors=_CHANGES,
     body=RequestBody(kind=api.ResumeBody, required=False),
@@ -256,9 +264,9 @@ def all_routes(webhook: WebhookHandler, api: Api) -> tuple[Route, ...]:
         Route("GET", "/api/v1/signals", Action.READ, api.signals, SIGNALS_LIST),
         Route("GET", "/api/v1/dead-letters", Action.READ, api.dead_letters, DEAD_LETTERS),
         Route("POST", "/api/v1/dead-letters/{id}/resend", Action.RESEND, api.resend, RESEND),
-        Route("POST", "/api/v1/incidents/{id}/approve", Action.APPROVE, api.approve, APPROVE),
-        Route("POST", "/api/v1/incidents/{id}/reject", Action.REJECT, api.reject, REJECT),
+        Route("POST", "/api/v1/incidents/{id}/answer", Action.ANSWER, api.answer, ANSWER),
         Route("POST", "/api/v1/incidents/{id}/abort", Action.ABORT, api.abort, ABORT),
+        Route("POST", "/api/v1/incidents/{id}/take", Action.TAKE, api.take, TAKE),
         Route("POST", "/api/v1/incidents/{id}/rollback", Action.ROLL_BACK, api.roll_back, ROLL_BACK),
         Route("GET", "/api/v1/pauses", Action.READ, api.pauses, PAUSES),
         Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause, PAUSE),

@@ -4,6 +4,7 @@ Every setting: one frozen class per concern; the text under each field has its m
 The texts under the fields are the documentation: `pydantic` keeps them, and the reference page is made from them.
 """
 
+from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
@@ -86,6 +87,15 @@ class ServerSettings:
 
     tls_key_file: Path | None = None
     """PEM file with the private key of that certificate, without a passphrase."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class OperatorSettings:
+    """The people who answer."""
+
+    groups: Mapping[ObjectName, Names] = field(default_factory=dict)
+    """Groups of operators, by name: `approvers` of a rule or runbook may name a group. The members are names in
+    `server.operatorTokenFiles`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

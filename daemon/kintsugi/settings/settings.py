@@ -21,6 +21,7 @@ from kintsugi.settings.sections import (
     KubeSettings,
     LedgerSettings,
     NotificationSettings,
+    OperatorSettings,
     PrometheusSettings,
     RestoreSettings,
     ServerSettings,
@@ -62,6 +63,7 @@ class Settings:
     `namespace` of the service account, whatever stands here, and another one here is refused."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
+    operators: OperatorSettings = field(default_factory=OperatorSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
     alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
-from kintsugi.clients.prometheus import Answer, Sample
+from kintsugi.clients.prometheus import QueryAnswer, Sample
 from kintsugi.commands import arg_types, results
 from kintsugi.commands.arg_types import ArgType, matching
 from kintsugi.commands.command_problem import CommandProblem
@@ -117,7 +117,7 @@ def _columns(sample: Sample) -> dict[str, object]:
     return {"labels": dict(sample.labels), "text": sample.text, **known}
 
 
-def _summary(command: InstantQuery, answer: Answer) -> str:
+def _summary(command: InstantQuery, answer: QueryAnswer) -> str:
     match answer.samples:
         case (Sample(text=text),):
             result_text = text

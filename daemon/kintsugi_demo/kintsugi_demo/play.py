@@ -19,6 +19,8 @@ from kintsugi.cli.output import emit, print_indented, took
 from kintsugi.cli.shutdown import run_until_signal
 from kintsugi.cli.tables import first_line
 from kintsugi.errors import KintsugiError
+from kintsugi.model.api_types import AnswerRequest
+from kintsugi.model.questions import Answer
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.telemetry import configure_logging
 from kintsugi_demo import SHOWS, SceneName
@@ -149,7 +151,8 @@ async def answer(stage: DemoStage, incidents: Incidents) -> None:
         asked, incident = each.questions[-1:], each.incident
         if incident.state is IncidentState.AWAITING_APPROVAL and asked and asked[0].answered is None:
             stage.write(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident.id}")
-            await stage.ask(partial(DaemonClient.approve, incident=incident.id, path=asked[0].path, plan=asked[0].plan))
+            request = AnswerRequest(path=asked[0].path, plan=asked[0].plan, answer=Answer.YES)
+            await stage.ask(partial(DaemonClient.answer, incident=incident.id, request=request))
 
 
 async def outcome_of(scene: DemoScene, stage: DemoStage, incidents: Incidents, began: datetime) -> SceneOutcome:

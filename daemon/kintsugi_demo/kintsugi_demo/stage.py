@@ -37,7 +37,7 @@ WHO: Final = "ada"
 _TOKEN: Final = secrets.token_urlsafe(24)
 _MANY: Final = 50
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class DemoStage:
     names: Sequence[str]
     write: Writer
 
-    async def ask(self, question: Callable[[DaemonClient], Awaitable[Answer]]) -> Answer:
+    async def ask(self, question: Callable[[DaemonClient], Awaitable[T]]) -> T:
         """Ask the daemon, and again while it is too busy to answer. Raises Unreachable when it stays so."""
         deadline = datetime.now(UTC) + TIMEOUT
 

@@ -1,7 +1,7 @@
 """Signals, claims and steps for the ledger's tests, and a decision for every taste."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,14 +13,15 @@ from kintsugi.errors import LedgerError
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.good_state import GoodRevision, GoodTemplate
 from kintsugi.model.history import History
+from kintsugi.model.questions import Question
 from kintsugi.model.records import (
     DeadLetter,
     Incident,
     IncidentState,
     KeptDiagnosis,
     Occasion,
+    Pause,
     Phase,
-    Question,
     Reason,
     RunRecord,
     Signal,
@@ -218,6 +219,11 @@ def question(incident: str, plan: str = "plan-1", *, path: str = "restore", aske
     return Question(
         incident=incident, path=path, text="Restore it?", plan=plan, asked=asked, expires=asked + 30 * MINUTE
     )
+
+
+async def end_rest(ledger: Ledger, ended: Pause, rules: Collection[str]) -> None:
+    """End the rest after a hand-over, in the name of who began `ended`, and then."""
+    await ledger.people.end_rest(ended, rules, ended.who, ended.why, ended.since)
 
 
 def dead_letter(name: str, text: str = "malformed", *, at: datetime = NOW, payload: bytes | None = None) -> DeadLetter:

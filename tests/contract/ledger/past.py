@@ -24,6 +24,7 @@ from kintsugi.ledger.store.tables import (
     signals,
     steps,
 )
+from kintsugi.model.questions import ANYBODY, Answer, QuestionKind
 from kintsugi.model.records import (
     IncidentState,
     Occasion,
@@ -37,6 +38,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from tests.contract.ledger.build import MINUTE, NOW, diagnosis
+from tests.harness.answers import said
 from tests.harness.ledger_rows import beside
 
 SERVICES = 4
@@ -109,7 +111,8 @@ def _told(number: int, incident: str, then: datetime) -> Iterator[tuple[Table, R
     yield incident_messages, {**shown, "posted": then, "final": True}
     asked: Row = {"incident": incident, "path": "", "text": "?", "plan": "p", "asked": then, "expires": over}
     yield diagnoses, {"incident": incident, "occasion": Occasion.OPENED, "at": then, "diagnosis": diagnosis(at=then)}
-    yield questions, {**asked, "who": "ana", "answered": over, "why": "", "preview": ""}
+    yes: Row = {**said(Answer.YES, "ana", over), "kind": QuestionKind.APPROVAL, "approvers": ANYBODY, "command": ""}
+    yield questions, {**asked, **yes, "preview": ""}
     stop: Row = {"id": f"pause-{number}", "scope": PauseScope.GLOBAL, "name": "", "who": "ana", "why": ""}
     times: Row = {"since": then, "until": over, "lifted": over if number % 2 else None}
     yield pauses, {**stop, "freeze": False, **times, "lifted_by": None, "lifted_why": None}

@@ -29,6 +29,7 @@ from tests.contract.ledger.build import (
     accepted,
     begin,
     dead_letter,
+    end_rest,
     good_revision,
     good_template,
     leading,
@@ -295,7 +296,7 @@ async def test_a_remedy_that_was_tried_before_a_person_resumed_the_service_may_b
     await run(ledger, 2, IncidentState.NEEDS_OPERATOR, MOVE)
     (left,) = (await ledger.incidents.handed_over(NOW - 24 * HOUR)).values()
     ended = Pause(id=left.incident, scope=PauseScope.SERVICE, name="web", who="ann", why="repaired", since=NOW)
-    await ledger.people.end_rest(ended, ())
+    await end_rest(ledger, ended, ())
     assert await tried(ledger) == frozenset()
 
 

@@ -9,7 +9,7 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import Abort, Rejection
 from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, RunRecord, RunUpdate, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, Noted, accepted, begin, request, signal, verdict
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, Noted, accepted, begin, end_rest, request, signal, verdict
 
 LATER = NOW + 2 * MINUTE
 
@@ -147,7 +147,7 @@ async def test_an_ended_rest_is_kept_with_its_person_and_holds_nothing_back(ledg
     run, other = await handed_over(ledger), await handed_over(ledger, "api")
     assert await ledger.people.ended_rest(run.incident) is None
     for _ in range(2):  # the answer to the first was lost
-        await ledger.people.end_rest(ended(run), ["web-down"])
+        await end_rest(ledger, ended(run), ["web-down"])
     assert await ledger.people.ended_rest(run.incident) == ended(run)
     assert await ledger.incidents.handed_over(NOW) == {"api": other}
     recent = (await ledger.incidents.history("web", "shop", LATER)).recent
@@ -161,11 +161,11 @@ async def test_an_ended_rest_is_kept_with_its_person_and_holds_nothing_back(ledg
 async def test_a_later_hand_over_of_the_same_incident_has_a_rest_of_its_own(ledger: Ledger) -> None:
     """As after a rollback that a person has requested."""
     run = await handed_over(ledger)
-    await ledger.people.end_rest(ended(run), ())
+    await end_rest(ledger, ended(run), ())
     await ledger.incidents.reopen_run(run.id, "rollback", LATER, who="ann")
     again = await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "look", NOW + 5 * MINUTE)
     assert await ledger.incidents.handed_over(NOW) == {"web": again}
-    await ledger.people.end_rest(ended(run, after=6 * MINUTE), ())
+    await end_rest(ledger, ended(run, after=6 * MINUTE), ())
     assert await ledger.incidents.handed_over(NOW) == {}
 
 
@@ -186,7 +186,7 @@ async def test_signals_that_a_resting_service_refused_are_due_again_with_those_o
     await ledger.signals.accept(list(given.values()), NOW)
     await ledger.signals.settle({given[name].id: each for name, each in verdicts.items()}, NOW)
     assert await ledger.signals.due(LATER) == ()
-    await ledger.people.end_rest(ended(run), ["web-down"])
+    await end_rest(ledger, ended(run), ["web-down"])
     assert {each.id for each in await ledger.signals.due(LATER)} == {begun.id, given["human"].id, given["cooldown"].id}
 
 
@@ -194,5 +194,5 @@ async def test_an_abort_no_longer_holds_back_a_service_that_was_resumed(ledger: 
     run = await begin(ledger)
     await ledger.people.abort(Abort(incident=run.incident, who="ann", why="a deploy", requested=NOW))
     await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "aborted", NOW + MINUTE)
-    await ledger.people.end_rest(ended(run), ())
+    await end_rest(ledger, ended(run), ())
     assert (await ledger.incidents.history("web", "shop", LATER)).rejections == ()

@@ -12,7 +12,8 @@ from kintsugi.app.resolver_notice import ResolverNotice, notice_of
 from kintsugi.app.serving import NOT_UNDERSTOOD, NotifyingInbox
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, Notice, Question
+from kintsugi.model.questions import Question
+from kintsugi.model.records import IncidentState, Notice
 from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.sources.alertmanager import decode
 from kubediagnosis.causes import ObjectChange

@@ -16,7 +16,7 @@ from kintsugi.scope.types import PARAMETERS
 from tests.unit.project.guides import reference, rights
 
 DOCS = Path(__file__).parents[3] / "docs"
-GUIDES = [DOCS / "rules.md", DOCS / "runbooks.md"]
+GUIDES = [DOCS / "rules.md", DOCS / "runbooks.md", DOCS / "answers.md"]
 _NAME = re.compile(r"kind: (\w+)\nmetadata: \{name: ([-a-z]+)\}")
 
 

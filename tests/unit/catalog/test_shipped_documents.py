@@ -258,7 +258,7 @@ def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
     names = step_names(around, earlier={"newest": StepOutcome(ran=True, met=True, result={"backup": backup})})
     agreed = step_of(catalog, "agreed", "database-restore").approve
     assert agreed is not None
-    assert agreed.evaluate(names) == (
+    assert agreed.question.evaluate(names) == (
         "The data of database are gone or corrupt. Restore s3://backup-bucket/database/app.dump into an empty volume? It was "
         "taken at 2026-05-04T11:12:57Z: what was written in the 47m3s between then and the failure is lost, more than the RPO "
         "of 30m. Nobody recorded a checksum of it: it reads through to its end, its content is unproven. Newer ones that are "

@@ -10,6 +10,7 @@ from kintsugi.cli.story import parents_of, step_lines, story, summary, undo_comm
 from kintsugi.decisions.incident_summary import visible_steps
 from kintsugi.decisions.next_command import next_command
 from kintsugi.model.api_types import IncidentDetail, RunDetail
+from kintsugi.model.questions import Answer
 from kintsugi.model.records import (
     IncidentState,
     KeptDiagnosis,
@@ -22,6 +23,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.services import STACK
 from kubediagnosis.causes import ObjectChange
+from tests.harness.answers import said
 from tests.integration.operations_double import DETAIL, QUESTION, RUN, STEPS, at
 from tests.integration.told_diagnosis import DIAGNOSIS
 
@@ -130,7 +132,7 @@ def test_a_summary_of_a_failed_run_has_ten_lines_and_ends_with_the_way_back() ->
 def test_a_summary_shows_the_question_that_waits_and_none_that_was_asked_again_or_rejected() -> None:
     waits = replace(QUESTION, path="drain", text="Drain it?", asked=at(303))
     again = replace(QUESTION, path="drain", text="Drain it at once?", asked=at(302))
-    rejected = replace(QUESTION, path="restart", text="Restart it?", asked=at(304), rejected=at(305), who="ana")
+    rejected = replace(QUESTION, path="restart", text="Restart it?", asked=at(304), **said(Answer.NO, "ana", at(305)))
     awaiting = replace(DETAIL.incident, state=IncidentState.AWAITING_APPROVAL)
     for questions, shown_question in (((again, waits, rejected), ["Drain it?"]), ((rejected,), [])):
         lines = [line.plain for line in summary(replace(DETAIL, incident=awaiting, questions=questions), now=at(310))]

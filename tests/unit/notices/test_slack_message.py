@@ -9,7 +9,8 @@ import pytest
 
 from kintsugi.decisions.incident_summary import summarize
 from kintsugi.model.api_types import IncidentDetail
-from kintsugi.model.records import IncidentState, Question
+from kintsugi.model.questions import Answer, Question, QuestionKind
+from kintsugi.model.records import IncidentState
 from kintsugi.notices.slack_message import (
     LONGEST_LINE,
     MOST_QUESTION_LINES,
@@ -18,6 +19,7 @@ from kintsugi.notices.slack_message import (
     message_of,
     plain_message,
 )
+from tests.harness.answers import said
 from tests.unit.factories import NOW, approval, incident
 
 HOSTILE = "<!channel> <https://evil.example|here> *bold* @here `x`"
@@ -75,21 +77,24 @@ def test_a_long_question_is_cut_and_says_which_command_shows_the_rest() -> None:
 @pytest.mark.parametrize("plan", ["x" * (LONGEST_LINE + 1), "x\n" * MOST_QUESTION_LINES])
 def test_a_plan_that_a_message_does_not_show_whole_can_only_be_rejected_in_it(plan: str) -> None:
     message = shown(replace(approval(), text=plan))
-    assert {*buttons(message)} == {"reject"}
+    assert {*buttons(message)} == {"no", "take"}
     assert any("approved only on the command line" in each for each in texts(message))
     whole = shown(replace(approval(), text=plan[:LONGEST_LINE].strip()[: 2 * MOST_QUESTION_LINES - 3]))
-    assert {*buttons(whole)} == {"approve", "reject"}
+    assert {*buttons(whole)} == {"yes", "no", "take"}
 
 
 def test_only_an_open_question_has_buttons_and_they_carry_the_plan_that_is_shown() -> None:
     asked = replace(approval("four"), plan="p-7")
     offered = buttons(shown(asked))
-    assert {*offered} == {"approve", "reject"}
-    answers = [msgspec.json.decode(str(each["value"]), type=Asked) for each in offered.values()]
-    assert answers == [Asked(incident=asked.incident, path="four", plan="p-7")] * 2
+    assert {*offered} == {"yes", "no", "take"}
+    about = {name: msgspec.json.decode(str(each["value"]), type=Asked) for name, each in offered.items()}
+    question = Asked(incident=asked.incident, path="four", plan="p-7")
+    assert about == {"yes": question, "no": question, "take": Asked(incident=asked.incident, path="", plan="")}
     assert buttons(shown(asked, buttons=False)) == {}
-    assert buttons(shown(replace(asked, rejected=NOW, who="maria"))) == {}
-    assert buttons(shown(approval("four", answered=NOW))) == {}
+    for answered in (replace(asked, **said(Answer.NO, "maria", NOW)), approval("four", answered=NOW)):
+        assert {*buttons(shown(answered))} == {"take"}
+    manual = buttons(shown(replace(asked, kind=QuestionKind.MANUAL, command="ssh one")))
+    assert {*manual} == {"done", "does-not-apply", "failed", "take"}
 
 
 def test_a_new_question_has_other_inputs_so_that_nothing_typed_for_one_answers_the_next() -> None:

@@ -14,6 +14,7 @@ from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.ledger.incidents.incidents import Incidents
 from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.questions import NO_GROUPS
 from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import STACK
@@ -256,7 +257,7 @@ def operator_service(
     names = ("supervisor", "pipeline", "explainer", "outages", "diagnoser", "diagnoses", "rollbacks")
     unasked = dict.fromkeys((*names, "drill_scheduler", "manual_starts", "reread"))
     known: dict[str, Any] = {"ledger": ledger, "active_catalog": active_catalog, "observed": observed}
-    return OperatorService(cluster="", since=NOW, **known, **{**unasked, **parts})
+    return OperatorService(cluster="", since=NOW, **known, groups=NO_GROUPS, **{**unasked, **parts})
 
 
 def two_of_three() -> FakeCaches:

@@ -15,12 +15,14 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.signals.signals import Signals
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision
-from kintsugi.model.records import Incident, IncidentState, Question, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.questions import Answer, Question
+from kintsugi.model.records import Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.pipeline.previews import RunPreviewer
 from kintsugi.telemetry import Containment, FailureScope
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS
+from tests.harness.answers import said
 from tests.harness.daemon import ROOT
 from tests.harness.ledger_rows import change, keep
 from tests.unit.actions.samples import deployment, node, owner, replica_set
@@ -127,7 +129,7 @@ OTHER = runbook_text("- {id: scale, run: kubectl scale deployment/web --replicas
 async def test_an_approved_run_starts_once_after_the_guards_were_asked_again(ledger: Ledger, twice: bool) -> None:
     """D2: also where the answer to the request comes late."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", answered=NOW)
+    await scene.answer(**said(Answer.YES, "ada", NOW))
     scene.requests.twice = twice
     await scene.tend()
     assert len(scene.requests.asked) == len(scene.business.supervisor.started) == 1
@@ -154,7 +156,7 @@ async def test_an_approved_run_is_not_started_by_a_blind_daemon_or_after_its_pla
 ) -> None:
     """P6, E28: the catalog was reloaded between the question and the answer."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", answered=NOW)
+    await scene.answer(**said(Answer.YES, "ada", NOW))
     if documents is None:
         scene.business.cluster.caches.pods.silent_for = 99.0
     else:
@@ -168,7 +170,7 @@ async def test_a_plan_that_was_rejected_is_asked_about_again_after_the_cooldown_
     ledger: Ledger,
 ) -> None:
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", rejected=NOW, why="a deploy")
+    await scene.answer(**said(Answer.NO, "ada", NOW, "a deploy"))
     await scene.tend()
     assert await scene.closed() == [(IncidentState.CANCELLED, "rejected by ada: a deploy")]
     assert await scene.told(IncidentState.CANCELLED) == []
@@ -198,7 +200,7 @@ async def test_an_answer_that_has_expired_starts_nothing_and_is_asked_anew(ledge
     """E28: a pause, a budget or a lock stood in the way for longer than the answer was good."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     earlier = moment(minutes=-40)
-    await scene.answer(who="ada", asked=earlier, answered=earlier, expires=moment(minutes=-10))
+    await scene.answer(**said(Answer.YES, "ada", earlier), asked=earlier, expires=moment(minutes=-10))
     await scene.tend()
     assert not scene.requests.asked
     assert not await scene.closed()
@@ -214,7 +216,7 @@ async def test_an_answer_that_expires_while_its_claim_waits_for_its_turn_starts_
 ) -> None:
     """E28: the ledger is busy; a pause that stood in the way may be lifted before the request is decided."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", answered=NOW, expires=moment(seconds=1))
+    await scene.answer(**said(Answer.YES, "ada", NOW), expires=moment(seconds=1))
     scene.requests.turn = 2.0
     await scene.tend()
     assert not scene.business.supervisor.started
@@ -235,7 +237,7 @@ async def test_a_question_whose_commit_was_lost_is_asked(ledger: Ledger) -> None
 async def test_a_signal_that_is_judged_again_leaves_a_good_answer_alone(ledger: Ledger) -> None:
     """E28: while a pause holds, the pipeline judges the signal again and again; the yes still counts."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", answered=NOW)
+    await scene.answer(**said(Answer.YES, "ada", NOW))
     await ledger.people.pause(pause(until=moment(minutes=5)))
     await scene.tend()
     for _ in range(3):
@@ -336,7 +338,7 @@ async def test_an_incident_that_has_its_run_is_the_runs_business(ledger: Ledger)
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     (opened,) = await ledger.incidents.newest()
     await keep(ledger, replace(run(), incident=opened.id))
-    await scene.answer(who="ada", answered=NOW)
+    await scene.answer(**said(Answer.YES, "ada", NOW))
     await scene.tend()
     assert not scene.requests.asked
 
@@ -406,7 +408,7 @@ class Questions:
 
     async def approve(self) -> None:
         """Let a person approve each question, and the daemon look after its incidents."""
-        await change(self.ledger, Question, who="ada", answered=NOW)
+        await change(self.ledger, Question, **said(Answer.YES, "ada", NOW))
         await self.bench.pending_incidents.reconcile()
 
     async def notices(self) -> list[str]:
@@ -492,7 +494,7 @@ async def test_a_preview_that_takes_too_long_keeps_no_question_away(ledger: Ledg
 async def test_a_rejected_plan_is_not_asked_about_again_when_it_would_make_other_changes(ledger: Ledger) -> None:
     scene = Questions(ledger, good=True)
     await scene.ask()
-    await change(ledger, Question, who="ada", rejected=NOW, why="a deploy")
+    await change(ledger, Question, **said(Answer.NO, "ada", NOW, "a deploy"))
     await scene.bench.pending_incidents.reconcile()
     scene.bench.observed.forget_good("uid-web", "hash-1")
     await ledger.signals.rearm(NOW)

@@ -19,7 +19,9 @@ from kintsugi.decisions.reconciliation import (
     repeated_question,
 )
 from kintsugi.model.history import Abort
-from kintsugi.model.records import IncidentState, Question, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.questions import Answer, Question
+from kintsugi.model.records import IncidentState, Reason, Signal, Verdict, VerdictKind
+from tests.harness.answers import said
 from tests.unit.factories import NOW, incident, moment, run, signal
 
 PAUSE = timedelta(seconds=5)
@@ -78,8 +80,7 @@ def question(*, answered: datetime | None = None, expires: datetime | None = Non
         plan=plan,
         asked=NOW,
         expires=expires or moment(minutes=30),
-        who="ana" if answered else "",
-        answered=answered,
+        **(said(Answer.YES, "ana", answered) if answered else {}),
     )
 
 
@@ -190,7 +191,7 @@ def test_a_person_hears_why_a_question_is_asked_anew(known: Question, minutes: f
 @pytest.mark.parametrize("minutes", [2, 45])
 def test_an_incident_whose_plan_was_rejected_is_cancelled_and_no_person_is_notified(minutes: float) -> None:
     """Whoever has answered knows, also where the trigger ends or the question expires before the daemon sees it."""
-    no = replace(question(), who="ana", rejected=moment(minutes=1), why="a deploy")
+    no = replace(question(), **said(Answer.NO, "ana", moment(minutes=1), "a deploy"))
     need = need_of(standing(IncidentState.AWAITING_APPROVAL, no, clear=True), now=moment(minutes=minutes))
     assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.CANCELLED, False)
     assert need.reason == "rejected by ana: a deploy"

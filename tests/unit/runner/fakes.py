@@ -22,6 +22,7 @@ from kintsugi.model.command import Command, Delete, SetMetadata
 from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.history import Abort, History, MadeChange
 from kintsugi.model.outages import Outage
+from kintsugi.model.questions import Answer, Question
 from kintsugi.model.records import (
     NO_UPDATE,
     Incident,
@@ -29,7 +30,6 @@ from kintsugi.model.records import (
     KeptDiagnosis,
     Pause,
     Phase,
-    Question,
     RunRecord,
     RunUpdate,
     Signal,
@@ -50,6 +50,7 @@ from kintsugi.verbs.scale import Scale
 from kubeobjects.kept import Pod, StatefulSet
 from kubeobjects.metadata import Metadata
 from kubeobjects.predicates import START_UP_ALLOWANCE
+from tests.harness.answers import said
 from tests.unit.executor.effects import Boundary
 from tests.unit.executor.power import Power
 from tests.unit.executor.scripted_actor import ScriptedActor
@@ -290,14 +291,16 @@ class RunLedger:
 
     def reject(self, path: str) -> None:
         """Let Ada say no to the question at a step."""
-        self._answer(path, rejected=virtual_clock(), why="not tonight")
+        self.answer(path, Answer.NO, "not tonight")
 
     def approve(self, path: str) -> None:
         """Let Ada say yes to the question at a step."""
-        self._answer(path, answered=virtual_clock())
+        self.answer(path, Answer.YES)
 
-    def _answer(self, path: str, **answer: Any) -> None:
-        self.questions = [replace(each, who="ada", **answer) if each.path == path else each for each in self.questions]
+    def answer(self, path: str, answer: Answer, why: str = "") -> None:
+        """Let Ada answer the question at a step."""
+        given = said(answer, "ada", virtual_clock(), why)
+        self.questions = [replace(each, **given) if each.path == path else each for each in self.questions]
 
 
 class ShownState:
@@ -447,7 +450,7 @@ class ShownState:
         )
 
 
-Answer = Callable[[], Mapping[str, object] | Result | Exception]
+ProbeAnswer = Callable[[], Mapping[str, object] | Result | Exception]
 
 
 class ScriptedProber:
@@ -461,14 +464,14 @@ class ScriptedProber:
     def __init__(self, views: Callable[[], Mapping[str, ServiceView]] = dict) -> None:
         self.views = views
         self.ahead: Metadata | Exception | None = None
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, ProbeAnswer] = {}
         self.workers: dict[str, Callable[[], JobState | Exception]] = {}
         self.looked: list[tuple[float, str]] = []
         self.deadlines: list[timedelta] = []
         self.askers: list[ProbeContext] = []
         self.as_left: Callable[[], bool] = lambda: True
 
-    def will(self, beginning: str, answer: Answer) -> None:
+    def will(self, beginning: str, answer: ProbeAnswer) -> None:
         """Answer commands that begin so."""
         self.answers[beginning] = answer
 

@@ -187,7 +187,7 @@ async def test_a_template_that_only_the_ledger_has_is_gone_back_to_once_a_person
 
 
 @pytest.mark.parametrize(
-    ("kept", "asked", "why"), [(KEPT, 1, "no approval within"), ("", 0, "the run has no change to undo")]
+    ("kept", "asked", "why"), [(KEPT, 1, "no answer within"), ("", 0, "the run has no change to undo")]
 )
 async def test_a_template_that_nobody_agrees_to_or_that_is_not_kept_is_not_gone_back_to(
     kept: str, asked: int, why: str

@@ -3,12 +3,15 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from kintsugi.errors import TooManyRequests
 from kintsugi.model.manual import MANUAL
+from kintsugi.model.questions import Answer, QuestionKind
 from kintsugi.model.records import IncidentState, RunRecord, StepState
+from tests.harness.answers import said
 from tests.unit.factories import approval, moment, pause
 from tests.unit.runner.bench import SCALE, RunBench, clock, cut_everywhere, driven
 
@@ -52,13 +55,13 @@ async def test_a_question_may_outlast_the_deadline_and_what_is_tried_again_is_tr
     assert bench.deadline >= moment(minutes=12)
 
 
-EXPIRED = "No approval by 12:30:00, so this is not done: Scale web to five?"
+EXPIRED = "No answer by 12:30:00, so this is not done: Scale web to five?"
 
 
 @pytest.mark.parametrize(
     ("rejected", "why", "told", "over"),
     [
-        (False, "no approval within 30m", [(IncidentState.AWAITING_APPROVAL, EXPIRED)], 1800),
+        (False, "no answer within 30m", [(IncidentState.AWAITING_APPROVAL, EXPIRED)], 1800),
         (True, "rejected by ada: not tonight", [], 60),
     ],
 )
@@ -107,6 +110,82 @@ async def test_a_question_without_its_values_stops_the_run() -> None:
     bench = await driven(ASKS.replace("${service.name}", "${service.pods[9].metadata.name}"), healed_at=60)
     assert not bench.effects
     assert bench.stopped.startswith("stopped at scale: ")
+
+
+GROUP = f"""\
+- id: group
+  approve: {{question: "Move ${{service.name}}?", onNo: skip}}
+  steps:
+    - {{id: cordon, run: kubectl cordon one}}
+- {{id: scale, run: {SCALE}}}
+"""
+
+
+@pytest.mark.parametrize(("answer", "effects"), [(Answer.NO, [SCALE]), (Answer.YES, ["kubectl cordon one", SCALE])])
+async def test_a_no_to_a_group_of_steps_leaves_out_that_group_alone_and_a_yes_nothing(
+    answer: Answer, effects: list[str]
+) -> None:
+    bench = RunBench(GROUP, heals="kubectl scale")
+    bench.at(600, partial(bench.ledger.answer, "group", answer, "not tonight"))
+    await bench.drive()
+    assert bench.ended == (IncidentState.RECOVERED, effects)
+    assert timedelta(minutes=40) <= bench.deadline - moment() <= timedelta(minutes=40, seconds=2)
+
+
+async def test_a_group_that_nobody_answers_about_is_not_left_out_but_ends_the_execution() -> None:
+    bench = RunBench(GROUP, rollback="after: 2h")
+    await bench.drive(healed_at=2000)
+    assert bench.effects == []
+    assert bench.ledger.moves[1][1] == "stopped at group: no answer within 30m: Move web?"
+
+
+MANUAL_STEP = f"""\
+- id: traffic
+  manual:
+    text: Move the traffic of ${{service.name}} away.
+    command: ./failover.sh ${{service.namespace}}
+    expiry: 2h
+- {{id: scale, run: {SCALE}, when: steps.traffic.ran}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "effects", "reason"),
+    [
+        (Answer.DONE, [SCALE], ""),
+        (Answer.DOES_NOT_APPLY, [], ""),
+        (Answer.FAILED, [], "stopped at traffic: declared failed by ada: no key"),
+    ],
+)
+async def test_a_manual_step_waits_for_a_person_who_has_done_it_cannot_or_need_not(
+    answer: Answer, effects: list[str], reason: str
+) -> None:
+    bench = RunBench(MANUAL_STEP, heals="kubectl scale", rollback="after: 3h")
+    bench.at(6000, partial(bench.ledger.answer, "traffic", answer, "" if answer is Answer.DONE else "no key"))
+    await bench.drive(healed_at=7000)
+    assert bench.effects == effects
+    (asked,) = bench.ledger.questions
+    assert (asked.kind, asked.text) == (QuestionKind.MANUAL, "Move the traffic of web away.")
+    assert (asked.command, asked.expires) == ("./failover.sh production", moment(hours=2))
+    assert [text for _, text in bench.ledger.moves if text.startswith("stopped")] == [reason] * bool(reason)
+
+
+async def test_a_manual_step_that_nobody_answers_ends_the_execution() -> None:
+    bench = RunBench(MANUAL_STEP, rollback="after: 3h")
+    await bench.drive(healed_at=8000)
+    assert bench.effects == []
+    assert bench.ledger.moves[1][1] == "stopped at traffic: no answer within 2h: Move the traffic of web away."
+
+
+async def test_a_manual_step_that_was_answered_before_a_long_absence_is_not_asked_about_again() -> None:
+    """A person does it once, also where the question has expired before the next process resumes the run."""
+    bench = RunBench(MANUAL_STEP, heals="kubectl scale", rollback="after: 9h")
+    asked = replace(approval("traffic"), kind=QuestionKind.MANUAL)
+    bench.ledger.questions = [replace(asked, **said(Answer.DONE, "ada", moment(minutes=1)))]
+    await asyncio.sleep(timedelta(hours=3).total_seconds())
+    await bench.drive()
+    assert bench.ended == (IncidentState.RECOVERED, [SCALE])
+    assert len(bench.ledger.questions) == 1
 
 
 @pytest.mark.parametrize("down", [0, 600])

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.model.records import Incident, IncidentState, Question, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.questions import Answer, Question
+from kintsugi.model.records import Incident, IncidentState, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.stack import StackDriver
+from tests.harness.answers import said
 from tests.unit.factories import NOW, catalog, rule_text, run, runbook_text, service_text, virtual_clock
 from tests.unit.runner.bench import RunBench
 from tests.unit.runner.fakes import RunLedger
@@ -131,7 +133,7 @@ class StackBench(RunBench):
         self.ledger.questions.append(asked)
         self.show(replace(child, state=IncidentState.AWAITING_APPROVAL))
         await asyncio.sleep(patience.total_seconds())
-        self.ledger.questions[-1] = replace(asked, answered=virtual_clock(), who="ann")
+        self.ledger.questions[-1] = replace(asked, **said(Answer.YES, "ann", virtual_clock()))
         self.show(child)
 
     def show(self, child: RunRecord) -> RunRecord:

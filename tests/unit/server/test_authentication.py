@@ -16,9 +16,9 @@ from kintsugi.tokens import TokenLine, read_tokens
 DELIVER, DESCRIBE = {Action.DELIVER}, {Action.DESCRIBE}
 PEOPLE = {
     Action.READ,
-    Action.APPROVE,
-    Action.REJECT,
+    Action.ANSWER,
     Action.ABORT,
+    Action.TAKE,
     Action.ROLL_BACK,
     Action.PAUSE,
     Action.DRILL,

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select, text, union, union_all
 
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.recurrence import PastRecovery, RunRemedies
@@ -21,7 +21,8 @@ from kintsugi.ledger.store.transactions import Windows
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, KnownFaults
-from kintsugi.model.records import Incident, IncidentState, Pause, Phase, Question, RunKind, SeenWorkload, StepState
+from kintsugi.model.questions import Question
+from kintsugi.model.records import Incident, IncidentState, Pause, Phase, RunKind, SeenWorkload, StepState
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
@@ -81,7 +82,9 @@ _OPEN_INCIDENT = select(incidents.c.id, incidents.c.state, incidents.c.opened).w
 )
 _LOCKS = select(locks.c.name, locks.c.run)
 _REJECTED = select(questions.c.number).where(
-    questions.c.rejected.is_not(None), questions.c.rejected > bindparam("since"), questions.c.path == str(RUN)
+    text("questions.answer = 'no'"),  # as the partial index says it
+    questions.c.answered > bindparam("since"),
+    questions.c.path == str(RUN),
 )
 _ABORTED = select(aborts.c.incident).where(
     aborts.c.requested > bindparam("since"), ~exists().where(pauses.c.id == aborts.c.incident)
@@ -162,8 +165,9 @@ def _read_rejections(connection: Connection, service: str, since: datetime) -> t
         plans = select(*columns(Question, questions), incidents.c.rule).join(incidents)
         rows = connection.execute(plans.where(questions.c.number.in_(noes), *here)).all()
         for row in [each for each in rows if unreadable(Question, each) is None]:
-            text = f"the plan was rejected by {row.who}: {row.why}"
-            found.append(Rejection(rule=row.rule, plan=row.plan, text=text, rejected=row.rejected))
+            no = row.given[-1]
+            text = f"the plan was rejected by {no.who}: {no.why}"
+            found.append(Rejection(rule=row.rule, plan=row.plan, text=text, rejected=row.answered))
     if ended:
         aborted = select(*columns(Abort, aborts)).join(incidents).where(aborts.c.incident.in_(ended), *here)
         for each in readable(Abort, connection.execute(aborted).all()):

@@ -27,15 +27,15 @@ from kintsugi.ledger.incidents.runs import change_incident, find_child, find_inc
 from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.store.rows import columns, read_leniently, values, verdict, verdict_values
 from kintsugi.ledger.store.tables import incidents, locks, questions, runs, signals, steps
-from kintsugi.ledger.store.texts import masked_step
+from kintsugi.ledger.store.texts import for_people, masked_step
 from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override
+from kintsugi.model.questions import Answer, AnswerSource, GivenAnswer, Question
 from kintsugi.model.records import (
     Incident,
     IncidentState,
-    Question,
     Reason,
     RunKind,
     RunRecord,
@@ -342,7 +342,16 @@ def _keep_start(connection: Connection, run: RunRecord, start: ManualStart) -> N
         plan=start.plan,
         asked=run.started,
         expires=start.expires,
-        who=start.who,
+        given=(
+            GivenAnswer(
+                answer=Answer.YES,
+                who=start.who,
+                source=AnswerSource.START,
+                given=run.started,
+                why=for_people(start.why),
+            ),
+        ),
+        answer=Answer.YES,
         answered=run.started,
     )
     result = {"who": start.who, "why": start.why, "overrides": list(start.overrides), "plan": start.plan}

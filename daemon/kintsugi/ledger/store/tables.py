@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from kintsugi.ledger.store.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
 from kintsugi.model.outages import Outage, Superseded
+from kintsugi.model.questions import Answer, Approvers, GivenAnswer, QuestionKind
 from kintsugi.model.records import (
     IncidentState,
     Occasion,
@@ -273,17 +274,19 @@ questions = Table(
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
     Column("incident", TextColumn, ForeignKey("incidents.id"), nullable=False),
     Column("path", TextColumn, nullable=False),
+    Column("kind", Choice(QuestionKind), nullable=False),
     Column("text", RedactedText, nullable=False),
+    Column("command", RedactedText, nullable=False),
     Column("plan", TextColumn, nullable=False),
     Column("asked", Moment, nullable=False),
     Column("expires", Moment, nullable=False),
-    Column("who", TextColumn, nullable=False),
+    Column("approvers", Packed(Approvers), nullable=False),
+    Column("given", Packed(tuple[GivenAnswer, ...]), nullable=False),
+    Column("answer", Choice(Answer)),
     Column("answered", Moment),
-    Column("rejected", Moment),
-    Column("why", RedactedText, nullable=False),
     Column("preview", RedactedText, nullable=False),
     UniqueConstraint("incident", "path", "plan", "asked"),
-    _partial("ix_approvals_rejected", "rejected", where="rejected IS NOT NULL"),
+    _partial("ix_questions_rejected", "answered", where="answer = 'no'"),
 )
 
 aborts = Table(
