@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from kintsugi.decisions.guards import covers
-from kintsugi.decisions.next_command import resume_hint
+from kintsugi.decisions.next_command import answer_command, resume_hint
 from kintsugi.decisions.watchdog import Progress, WatchdogTimings, settle_time, steady_since, unfinished
 from kintsugi.durations import format_seconds
 from kintsugi.model.api_types import NO_ACTIVITY, ActivityKind, CurrentStep, HoldSummary, ServiceActivity
-from kintsugi.model.questions import Question
+from kintsugi.model.questions import Question, QuestionKind
 from kintsugi.model.records import Incident, IncidentState, Pause, RunRecord
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.views import ServiceView
@@ -98,8 +98,9 @@ def _asked(inputs: ActivityInput, now: datetime) -> ServiceActivity | None:
     if inputs.incident is None or inputs.incident.state is not IncidentState.AWAITING_APPROVAL:
         return None
     expires = inputs.question.expires if inputs.question is not None else None
+    kind = inputs.question.kind if inputs.question is not None else QuestionKind.APPROVAL
     until = f" {_until(expires, now)}" if expires is not None else ""
-    text = f"waits for a person's answer{until}: kintsugi approve {inputs.incident.id}"
+    text = f"waits for a person's answer{until}: {answer_command(kind, inputs.incident.id)}"
     return ServiceActivity(kind=ActivityKind.AWAITING_APPROVAL, text=text, until=expires)
 
 

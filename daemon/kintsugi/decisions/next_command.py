@@ -20,6 +20,11 @@ def stop_command(service: str) -> str:
     return f"kintsugi pause --freeze{'' if service == STACK else f' --service {service}'} --why TEXT"
 
 
+def answer_command(asked: QuestionKind, incident: str) -> str:
+    """Return the command with which a person answers, in the affirmative, what an incident asks."""
+    return f"kintsugi answer {incident} done" if asked is QuestionKind.MANUAL else f"kintsugi approve {incident}"
+
+
 def next_command(
     state: IncidentState,
     incident: str,
@@ -38,9 +43,9 @@ def next_command(
         case _ if taken:
             return f"kintsugi resume {incident} --why TEXT (gives it back to Kintsugi)"
         case IncidentState.AWAITING_APPROVAL if asked is QuestionKind.MANUAL:
-            return f"kintsugi answer {incident} done (or: does-not-apply --why TEXT, failed --why TEXT)"
+            return f"{answer_command(asked, incident)} (or: does-not-apply --why TEXT, failed --why TEXT)"
         case IncidentState.AWAITING_APPROVAL:
-            return f"kintsugi approve {incident} (or: kintsugi reject {incident} --why TEXT)"
+            return f"{answer_command(asked, incident)} (or: kintsugi reject {incident} --why TEXT)"
         case IncidentState.RUNNING if service != STACK:  # the runs that one about all services has started would go on
             return f"kintsugi abort {incident} --why TEXT (ends the run)"
         case IncidentState.RUNNING | IncidentState.ROLLING_BACK:

@@ -34,7 +34,7 @@ _KEY = ("incident", "path", "plan", "asked")
 class People(Aggregate):
     """What people are asked, answer and request. Any replica may write questions, answers and pauses: these need no leader."""
 
-    async def ask(self, approval: Question, *, notice: str = "") -> None:
+    async def ask(self, question: Question, *, notice: str = "") -> None:
         """
         Ask a person a question. Only the newest question of a step can be answered.
 
@@ -42,12 +42,12 @@ class People(Aggregate):
         """
 
         def work(connection: Connection) -> None:
-            asked = insert_once(connection, questions, values(approval), by=_KEY)
+            asked = insert_once(connection, questions, values(question), by=_KEY)
             if asked and notice:
                 state = IncidentState.AWAITING_APPROVAL
-                put_notice_once(connection, approval.incident, state, notice, approval.asked)
+                put_notice_once(connection, question.incident, state, notice, question.asked)
 
-        await self._store.write(f"ask {approval.path}", work)
+        await self._store.write(f"ask {question.path}", work)
 
     async def answer(self, incident: str, request: AnswerRequest, given: GivenAnswer, groups: Groups) -> Question:
         """

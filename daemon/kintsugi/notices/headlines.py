@@ -63,7 +63,7 @@ class NoticeHeadlines:
 
     async def _lines(self, notice: Notice, found: Diagnosis | None, asked: Question | None) -> Sequence[str]:
         """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""
-        text = [*notice.text.split("\n"), *(question_lines(asked) if asked is not None else ())]
+        text = [*notice.text.split("\n"), *(_question_lines(asked) if asked is not None else ())]
         incident = await self._incident(notice)
         if incident is None:
             return text
@@ -115,7 +115,7 @@ def headline_lines(state: IncidentState, found: Diagnosis) -> Sequence[str]:
     return [wrong, *([f"earlier change: {changed}"] if changed else [])]
 
 
-def question_lines(asked: Question) -> Sequence[str]:
+def _question_lines(asked: Question) -> Sequence[str]:
     """Return what a notice shows of a question besides its text: the command to paste, the preview, and who is asked."""
     who = whom(asked.approvers)
     return [

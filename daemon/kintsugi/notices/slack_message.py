@@ -15,7 +15,7 @@ import orjson
 
 from kintsugi.decisions.answers import outcome, whom
 from kintsugi.decisions.incident_summary import IncidentSummary
-from kintsugi.model.questions import POSSIBLE, Answer, Question
+from kintsugi.model.questions import POSSIBLE, Answer, Question, QuestionKind
 from kintsugi.model.records import ENDED_WELL, Incident
 from kintsugi.telemetry import SECRETS
 from kubeobjects.lines import LONGEST, line
@@ -119,11 +119,13 @@ def _question(asked: Question, *, buttons: bool) -> Iterable[Block]:
     )
     said = [*_labelled("Asked", whom(asked.approvers)), *_labelled("So far", outcome(asked))]
     if not is_whole:
-        said.append("The plan is too long for a message, and is approved only on the command line.")
+        how = "answered" if asked.kind is QuestionKind.MANUAL else "approved"
+        said.append(f"The question is too long for a message, and is {how} only on the command line.")
     if said:
         yield _rich(_section((" ".join(_lines(said)), False)))
-    if buttons:
-        yield from _buttons(asked, [each for each in POSSIBLE[asked.kind] if is_whole or each is Answer.NO])
+    offered = [each for each in POSSIBLE[asked.kind] if is_whole or each is Answer.NO]
+    if buttons and offered:  # Slack refuses a row without a button
+        yield from _buttons(asked, offered)
 
 
 def _buttons(asked: Question, offered: Sequence[Answer]) -> Iterable[Block]:

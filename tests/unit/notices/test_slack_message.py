@@ -79,6 +79,10 @@ def test_a_plan_that_a_message_does_not_show_whole_can_only_be_rejected_in_it(pl
     message = shown(replace(approval(), text=plan))
     assert {*buttons(message)} == {"no", "take"}
     assert any("approved only on the command line" in each for each in texts(message))
+    step = shown(replace(approval(), kind=QuestionKind.MANUAL, text=plan))
+    assert {*buttons(step)} == {"take"}
+    assert all(each["elements"] for each in step.blocks if each["type"] == "actions")
+    assert any("answered only on the command line" in each for each in texts(step))
     whole = shown(replace(approval(), text=plan[:LONGEST_LINE].strip()[: 2 * MOST_QUESTION_LINES - 3]))
     assert {*buttons(whole)} == {"yes", "no", "take"}
 

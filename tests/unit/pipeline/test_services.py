@@ -22,6 +22,7 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import RevisionStanding
+from kintsugi.model.questions import QuestionKind
 from kintsugi.model.records import IncidentState, PauseScope, RunKind, StepState
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
@@ -198,6 +199,13 @@ HEALTHY = view(since=moment(minutes=-10))
         (
             {"incident": incident(state=IncidentState.AWAITING_APPROVAL), "question": approval()},
             "waits for a person's answer until 12:30:00: kintsugi approve inc-1",
+        ),
+        (
+            {
+                "incident": incident(state=IncidentState.AWAITING_APPROVAL),
+                "question": replace(approval(), kind=QuestionKind.MANUAL),
+            },
+            "waits for a person's answer until 12:30:00: kintsugi answer inc-1 done",
         ),
         ({"hold": HELD}, "held by api until 12:15:00: api is being recovered"),
         ({"hold": replace(HELD, upstream="", until=None)}, "held: api is being recovered"),
