@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
 from kintsugi.ledger import DeliveryInbox, Ledger
 from kintsugi.model.records import DeadLetter, Signal
-from kintsugi.server.api import Api, Operations
+from kintsugi.server.api import Api, Operations, RouteTester
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Check, Health, Readiness, asked_on
 from kintsugi.server.ports import serve, serve_health
@@ -99,11 +100,15 @@ def request(headers: Mapping[str, str | int]) -> bytes:
     return f"POST /alertmanager HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode()
 
 
+class AllOperations(Operations, RouteTester, Protocol):
+    """All that the API does."""
+
+
 @asynccontextmanager
 async def served(
     folder: Path,
     inbox: DeliveryInbox,
-    operations: Operations,
+    operations: AllOperations,
     *,
     settings: ServerSettings = PATIENT,
     checks: Mapping[Component, Check] | None = None,
@@ -128,7 +133,7 @@ async def served(
     waiting_for = asked_on(asyncio.get_running_loop(), readiness)
     heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
     health = Health(heartbeat, waiting_for, metrics, standstill=STANDSTILL)
-    routes = documented(all_routes(intake, Api(operations, decode, readiness)), health_routes(health))
+    routes = documented(all_routes(intake, Api(operations, decode, readiness, operations)), health_routes(health))
     async with (
         beating(heartbeat),
         serve_health(HealthSettings(host="127.0.0.1", port=0), health) as on_health,

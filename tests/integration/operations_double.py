@@ -14,6 +14,7 @@ from kintsugi.model.api_types import (
     DaemonStatus,
     DeadLetterResendResult,
     DeadLetterSummary,
+    DestinationTest,
     EvaluatedSignal,
     Explanation,
     HoldSummary,
@@ -22,6 +23,7 @@ from kintsugi.model.api_types import (
     PauseRequest,
     RecoverPreview,
     RollbackPreview,
+    RouteTest,
     RunDetail,
     RunSummary,
     ServiceActivity,
@@ -271,6 +273,13 @@ class FakeOperations:
     pages: list[tuple[int, int]] = field(default_factory=list)
     watched: list[Sequence[ServiceSummary] | None] = field(default_factory=list)
     status: DaemonStatus = STATUS
+
+    async def test(self, route: str) -> RouteTest:
+        self.asked.append(("test", route))
+        if route != "on-call":
+            raise NotRecorded(f"there is no notice route {route}")
+        tested = (DestinationTest(destination="mail"), DestinationTest(destination="pager", problem="it is closed"))
+        return RouteTest(route=route, destinations=tested)
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         if self.away:

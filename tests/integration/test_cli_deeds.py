@@ -99,6 +99,13 @@ def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, 
     ]
 
 
+def test_a_test_of_a_route_names_the_destinations_that_did_not_take_it(kintsugi: CommandLine) -> None:
+    ended = kintsugi("notify", "test", "on-call")
+    assert (ended.code, ended.out) == (1, "mail: sent\npager: it is closed\n"), ended
+    unknown = kintsugi("notify", "test", "nobody")
+    assert (unknown.code, "there is no notice route nobody" in unknown.err) == (1, True), unknown
+
+
 def test_a_manual_step_is_answered_about_what_was_shown(kintsugi: CommandLine, operations: FakeOperations) -> None:
     manual = replace(QUESTION, kind=QuestionKind.MANUAL, text="Move the traffic.", command="./failover.sh")
     operations.questions = (replace(manual, approvers=Approvers(names=("dba",), people=2)),)

@@ -46,7 +46,7 @@ class MemoryNoticeQueue(Outbox):
     async def notice_sent(self, notice: str) -> None:
         self.sent.append(notice)
 
-    async def notice_failed(self, notice: str, due: datetime, reached: Sequence[str] = ()) -> None:
+    async def notice_postponed(self, notice: str, due: datetime, reached: Sequence[str] = ()) -> None:
         known = self.notices[notice]
         self.notices[notice] = replace(known, attempts=known.attempts + 1, due=due, reached=tuple(reached))
 

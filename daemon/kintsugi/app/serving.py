@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.ledger import Accepted
-from kintsugi.model.notices import SlackChannel
+from kintsugi.model.notices import AppriseDestination, Destination, SlackChannel
 from kintsugi.model.questions import NO_GROUPS, Groups
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
 from kintsugi.notices.headlines import NoticeHeadlines
-from kintsugi.notices.notifier import Notifier, Send, Ways, unreachable
+from kintsugi.notices.notifier import Notifier, Way, Ways, unreachable
 from kintsugi.notices.slack import Slack
 from kintsugi.notices.webhook import Webhook
 from kintsugi.pipeline.affected_services import AffectedServices
@@ -75,9 +74,9 @@ async def serve_on(
         on_incomplete=poller.wake if poller is not None else None,
     )
     service = operator_service(core, settings.operators.groups)
-    notify(settings, core, service, metrics, life)
+    notifier = notify(settings, core, service, metrics, life)
     core.outages.activities = service.activities
-    routes = documented(all_routes(webhook, Api(service, decode, readiness)), health_routes(health))
+    routes = documented(all_routes(webhook, Api(service, decode, readiness, notifier)), health_routes(health))
     authentication = Authenticator(
         TokenFiles(settings.alertmanager.token_files),
         TokenFiles(settings.server.operator_token_files, named=True),
@@ -87,15 +86,9 @@ async def serve_on(
     return ListenAddresses(server=listening.url, health=on_health.url)
 
 
-def notify(settings: Settings, core: Core, service: OperatorService, metrics: Metrics, life: Lifecycle) -> None:
-    """Send notices, where an address or a token of Slack is given."""
+def notify(settings: Settings, core: Core, service: OperatorService, metrics: Metrics, life: Lifecycle) -> Notifier:
+    """Return what sends notices; it sends them on its own where a setting leads to people."""
     chosen = settings.notifications
-    if not chosen.are_sent:
-        log.warning(
-            "notices not sent: outages are only shown by Events and by kintsugi services",
-            set="notifications.url, or notifications.slackTokenFile with a NoticeRoute",
-        )
-        return
     affected = AffectedServices(
         incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
     )
@@ -108,23 +101,57 @@ def notify(settings: Settings, core: Core, service: OperatorService, metrics: Me
     ways = Ways(
         webhook=Webhook(chosen.url, chosen, core.session).send if chosen.url is not None else None,
         routes=lambda: core.active_catalog.catalog.notice_routes,
-        destination=slack_of(settings, core, service, life) if chosen.slack_token_file is not None else unreachable,
+        destination=destinations(settings, core, service, life, affected),
     )
     notifier = Notifier(
         chosen, core.ledger.outbox, ways, metrics=metrics, clock=core.clock.now, complete=headlines.complete
     )
-    life.spawn("notifier", notifier.run())
+    if chosen.are_sent:
+        life.spawn("notifier", notifier.run())
+    else:
+        log.warning(
+            "notices not sent: outages are only shown by Events and by kintsugi services",
+            set="notifications.url; or a NoticeRoute with notifications.slackTokenFile or notifications.destinationsFile",
+        )
+    return notifier
 
 
-def slack_of(
-    settings: Settings, core: Core, service: OperatorService, life: Lifecycle
-) -> Callable[[str, SlackChannel], Send]:
-    """Have messages of Slack kept current and their buttons answered; return what leads to a channel."""
+def destinations(
+    settings: Settings, core: Core, service: OperatorService, life: Lifecycle, affected: AffectedServices
+) -> Callable[[str, Destination], Way]:
+    """Return what leads to the destinations of routes; each kind is closed where its setting is absent."""
+    chosen = settings.notifications
+    slack = slack_of(settings, core, service, life) if chosen.slack_token_file is not None else None
+    to_others = ways_of_apprise(settings, core, life, affected) if chosen.destinations_file is not None else None
+
+    def way(route: str, destination: Destination) -> Way:
+        if isinstance(destination, SlackChannel) and slack is not None:
+            return slack.way(route, destination.channel)
+        if isinstance(destination, AppriseDestination) and to_others is not None:
+            return to_others(destination.name)
+        return unreachable(route, destination)
+
+    return way
+
+
+def slack_of(settings: Settings, core: Core, service: OperatorService, life: Lifecycle) -> Slack:
+    """Have messages of Slack kept current and their buttons answered."""
     slack = Slack(settings.notifications, core.ledger.outbox, service, clock=core.clock.now)
     life.spawn("messages of Slack", slack.run())
     if settings.notifications.slack_app_token_file is not None:
         life.spawn("answers from Slack", slack.take_answers())
-    return lambda route, place: partial(slack.send, route, place.channel)
+    return slack
+
+
+def ways_of_apprise(
+    settings: Settings, core: Core, life: Lifecycle, affected: AffectedServices
+) -> Callable[[str], Way]:
+    """Have pages closed as their incidents end; return what leads to a destination by its name."""
+    from kintsugi.notices.apprise import AppriseSender
+
+    sender = AppriseSender(settings.notifications, core.ledger.outbox, is_well=affected.is_well, clock=core.clock.now)
+    life.spawn("pages", sender.run())
+    return sender.way
 
 
 def poll(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Poller | None:

@@ -16,6 +16,7 @@ from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.schema import (
     DAYS,
     LOWEST_PRIORITY,
+    DestinationShape,
     HoursShape,
     NoticeRouteShape,
     ParameterShape,
@@ -32,7 +33,15 @@ from kintsugi.catalog.steps import Steps
 from kintsugi.decisions.drills import unfit_for_rehearsal
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.notices import WEBHOOK, Hours, NoticeRoute, SlackChannel
+from kintsugi.model.notices import (
+    WEBHOOK,
+    AppriseDestination,
+    Destination,
+    Hours,
+    MessageLimit,
+    NoticeRoute,
+    SlackChannel,
+)
 from kintsugi.model.questions import Approvers
 from kintsugi.model.rules import LabelMatcher, Rule
 from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
@@ -291,8 +300,16 @@ def build_notice_route(draft: DocumentBuilder[NoticeRouteShape]) -> NoticeRoute:
         severities=frozenset(spec.severities),
         matchers=_matchers(draft),
         hours=_hours(spec.hours) if spec.hours is not None else None,
-        destinations=tuple(SlackChannel(channel=each.slack.channel) for each in spec.to),
+        limit=MessageLimit(messages=spec.limit.messages, within=spec.limit.within),
+        destinations=tuple(map(_destination, spec.to)),
     )
+
+
+def _destination(shape: DestinationShape) -> Destination:
+    if shape.slack is not None:
+        return SlackChannel(channel=shape.slack.channel)
+    assert shape.apprise is not None, "the shape holds one of them"
+    return AppriseDestination(name=shape.apprise)
 
 
 def _hours(shape: HoursShape) -> Hours:

@@ -411,9 +411,23 @@ class SlackShape(Shape):
 
 
 class DestinationShape(Shape):
-    """One place where people are told."""
+    """One place where people are told: a channel of Slack, or a destination of Apprise by its name."""
 
-    slack: SlackShape
+    slack: SlackShape | None = None
+    apprise: Name | None = None
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        if (self.slack is None) == (self.apprise is None):
+            raise ValueError("a destination is one of `slack` and `apprise`")
+        return self
+
+
+class MessageLimitShape(Shape):
+    """The most messages within a time."""
+
+    messages: Annotated[int, Field(ge=1, le=1000)] = 20
+    within: Duration = timedelta(minutes=5)
 
 
 class NoticeRouteSpecShape(Shape):
@@ -423,6 +437,7 @@ class NoticeRouteSpecShape(Shape):
     severities: list[Annotated[Severity, Field(strict=False)]] = []
     matchers: list[Text] = []
     hours: HoursShape | None = None
+    limit: MessageLimitShape = MessageLimitShape()
     to: Annotated[list[DestinationShape], Field(min_length=1, max_length=10)]
 
 

@@ -37,6 +37,7 @@ from kintsugi.model.api_types import (
     PauseRequest,
     RecoverPreview,
     RollbackPreview,
+    RouteTest,
     ServiceExplanation,
     ServiceTree,
     TakeResult,
@@ -166,6 +167,10 @@ class DaemonClient:
         """Take an incident."""
         body = {"why": why, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/take", TakeResult, body=body)
+
+    async def test_route(self, route: str) -> RouteTest:
+        """Send a test to each destination of a notice route."""
+        return await self._ask("POST", f"notice-routes/{_part(route)}/test", RouteTest)
 
     async def roll_back(self, incident: str, *, confirmed: str = "") -> RollbackPreview:
         """Undo a run as it was shown with this digest, or without one learn what that would do."""

@@ -45,6 +45,7 @@ GROUPS = (
             "rollback": "Show what a rollback does, ask, and roll the run back.",
             "resend": "Send a dead letter in again.",
             "restore": "Test whether backups can be restored.",
+            "notify": "Send a test to the destinations of a notice route.",
         },
     ),
     HelpGroup(

@@ -113,6 +113,15 @@ async def take(connection: Connection, incident: str, *, why: str) -> ExitCode:
     return _done(connection, done, f"Incident {incident} is with {done.who}: {done.text}. {_see(incident)}")
 
 
+async def test_route(connection: Connection, route: str) -> ExitCode:
+    """Send a test to each destination of a notice route, and print which of them took it."""
+    tested = await dial(connection).test_route(route)
+    _done(
+        connection, tested, "\n".join(f"{each.destination}: {each.problem or 'sent'}" for each in tested.destinations)
+    )
+    return ExitCode.FINDINGS if any(each.problem for each in tested.destinations) else ExitCode.DONE
+
+
 async def roll_back(connection: Connection, incident: str, *, yes: bool) -> ExitCode:
     """Show what would be done and lost, ask, and begin exactly that."""
     daemon = dial(connection)

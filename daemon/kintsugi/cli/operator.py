@@ -319,6 +319,21 @@ async def take(
     return await mutations.take(connection, incident, why=why)
 
 
+async def notify_test(
+    route: Annotated[str, typer.Argument(metavar="ROUTE", help="The notice route, by its name.")],
+    *,
+    connection: Connection,
+) -> ExitCode:
+    """
+    Send a test to each destination of a notice route.
+
+    The exit code is 1 if a destination did not take it. A pager opens a page; resolve it there.
+    """
+    from kintsugi.cli import mutations
+
+    return await mutations.test_route(connection, route)
+
+
 async def recover(
     runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="The runbook to start, by its name.")],
     *,
@@ -374,3 +389,10 @@ def register(app: typer.Typer) -> None:
     )
     restore.command(drill.__name__)(spread(drill))
     app.add_typer(restore, name="restore")
+    notify = typer.Typer(
+        no_args_is_help=True,
+        help="Test the ways to people.",
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    notify.command("test")(spread(notify_test))
+    app.add_typer(notify, name="notify")

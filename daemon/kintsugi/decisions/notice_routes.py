@@ -1,11 +1,15 @@
-"""Decides which routes a notice takes. Pure: the routes, the subject of the notice and `now` are arguments."""
+"""
+Decides which routes a notice takes, and whether it is a message of its own. Pure: the routes, the subject of the notice and
+`now` are arguments.
+"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 from kintsugi.decisions.matcher import difference
-from kintsugi.model.notices import Hours, NoticeRoute, NoticeSubject
-from kintsugi.model.records import IncidentState
+from kintsugi.model.notices import Hours, MessageLimit, NoticeRoute, NoticeSubject
+from kintsugi.model.records import IncidentState, Notice
 from kintsugi.model.runbooks import Severity
 
 _CRITICAL = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
@@ -17,6 +21,16 @@ def severity_of(kind: IncidentState) -> Severity:
     if kind in _CRITICAL:
         return Severity.CRITICAL
     return Severity.WARNING if kind in _WARNING else Severity.INFO
+
+
+def calls_a_person(notice: Notice) -> bool:
+    """
+    Return whether a pager is called for a notice: a person is needed.
+
+    A problem that is only observed has no incident whose end would close the page: Alertmanager's own page is about it.
+    """
+    severity = severity_of(notice.kind)
+    return severity is Severity.CRITICAL or (severity is Severity.WARNING and notice.incident is not None)
 
 
 def routes_of(
@@ -43,3 +57,27 @@ def is_within(hours: Hours, now: datetime) -> bool:
         return hours.begin <= at < hours.end and today in hours.days
     yesterday = (local - timedelta(days=1)).weekday()
     return (at >= hours.begin and today in hours.days) or (at < hours.end and yesterday in hours.days)
+
+
+BETWEEN_SUMMARIES = timedelta(minutes=1)
+"""The least time between two summaries of a route."""
+
+
+class Sending(Enum):
+    """How the notices that a route has due are sent."""
+
+    EACH = auto()
+    SUMMARY = auto()
+    LATER = auto()
+
+
+def sending(
+    due: int, sent: Sequence[datetime], summarized: datetime | None, limit: MessageLimit, now: datetime
+) -> Sending:
+    """Return how so many due notices are sent to a route, whose messages were `sent`, and whose last summary was at `summarized`."""
+    recent = sum(at > now - limit.within for at in sent)
+    if recent + due <= limit.messages:
+        return Sending.EACH
+    if summarized is not None and now < summarized + BETWEEN_SUMMARIES:
+        return Sending.LATER
+    return Sending.SUMMARY

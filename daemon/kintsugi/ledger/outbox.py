@@ -8,15 +8,16 @@ The notifier may send one twice; the receiver recognises it by its id.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, update
 
 from kintsugi.ledger.store.rows import columns, values
-from kintsugi.ledger.store.tables import incident_messages, incidents, notices, outages, signals
+from kintsugi.ledger.store.tables import incident_messages, incidents, notices, open_pages, outages, signals
 from kintsugi.ledger.store.transactions import Aggregate, insert_once
 from kintsugi.model.identity import new_id
-from kintsugi.model.notices import IncidentMessage, NoticeSubject
+from kintsugi.model.notices import IncidentMessage, NoticeSubject, OpenPage
 from kintsugi.model.outages import NoticeOfProblem, Outage
-from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
+from kintsugi.model.records import ENDED_WELL, IncidentState, Notice, RunRecord, StepRecord
+from kintsugi.model.rules import RuleSource
 from kubeobjects.lines import line, lines
 
 NOTIFIED_STATES = frozenset(
@@ -41,6 +42,7 @@ _BEGAN = (
     .where(notices.c.created >= bindparam("since"))
     .limit(1)
 )
+_ANY = select(notices.c.id).where(notices.c.incident == bindparam("incident")).limit(1)
 _PUT = insert(notices)
 _DUE = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= bindparam("now"))
 _DUE = _DUE.order_by(notices.c.due, notices.c.id).limit(bindparam("most"))
@@ -50,6 +52,15 @@ _SERVICE = select(incidents.c.service).where(incidents.c.id == bindparam("incide
 _LABELS = select(signals.c.labels).where(signals.c.incident == bindparam("incident"))
 _LABELS = _LABELS.order_by(signals.c.received.desc(), signals.c.id.desc()).limit(100)
 _MESSAGES = select(*columns(IncidentMessage, incident_messages))
+
+_FIRING = exists().where(signals.c.incident == incidents.c.id, signals.c.ended.is_(None))
+_FIRING = _FIRING.where(signals.c.kind != RuleSource.EVENT)  # Events never end
+_CLOSABLE = (
+    select(open_pages.c.destination, open_pages.c.incident, incidents.c.service, incidents.c.state)
+    .join(incidents, incidents.c.id == open_pages.c.incident)
+    .where(incidents.c.closed.is_not(None), incidents.c.state.in_(ENDED_WELL) | ~_FIRING)
+    .order_by(open_pages.c.opened)
+)
 
 _TELLING = (
     IncidentState.AWAITING_APPROVAL,
@@ -62,8 +73,9 @@ _TELLING = (
 
 
 def put_notice(connection: Connection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
-    """Put a notice into the outbox, in the caller's transaction; none for states without notices."""
-    if state in NOTIFIED_STATES:
+    """Put a notice into the outbox, in the caller's transaction. Every end of an incident has one if an earlier notice was of it."""
+    has_end = state.is_final and connection.execute(_ANY, {"incident": incident}).first() is not None
+    if state in NOTIFIED_STATES or has_end:
         _put(connection, incident, state, text, now)
 
 
@@ -151,11 +163,11 @@ class Outbox(Aggregate):
         """Mark a notice as sent: each of its routes has it."""
         await self._execute("notice-sent", update(notices).where(notices.c.id == notice).values(sent=True))
 
-    async def notice_failed(self, notice: str, due: datetime, reached: Sequence[str] = ()) -> None:
-        """Count a failed attempt, after which some routes have the notice; it is due again for the others at `due`."""
-        failed = update(notices).where(notices.c.id == notice, notices.c.due != due)  # twice is once: see Store.write
+    async def notice_postponed(self, notice: str, due: datetime, reached: Sequence[str] = ()) -> None:
+        """Count an attempt, after which some routes have the notice; it is due again for the others at `due`."""
+        waiting = update(notices).where(notices.c.id == notice, notices.c.due != due)  # twice is once: see Store.write
         written = {"due": due, "reached": tuple(reached)}
-        await self._execute("notice-failed", failed.values(attempts=notices.c.attempts + 1, **written))
+        await self._execute("notice-postponed", waiting.values(attempts=notices.c.attempts + 1, **written))
 
     async def message_of(self, route: str, incident: str) -> IncidentMessage | None:
         """Return the message that a route has sent of an incident, None for none."""
@@ -171,6 +183,23 @@ class Outbox(Aggregate):
         """Keep a message as it is now, in place of what was known of it."""
         same = (incident_messages.c.route == message.route, incident_messages.c.incident == message.incident)
         await self._replace("put-message", delete(incident_messages).where(*same), [values(message)])
+
+    async def page_opened(self, destination: str, incident: str, now: datetime) -> None:
+        """Keep that a pager has a page about an incident, once for as long as the page is open."""
+        row = {"destination": destination, "incident": incident, "opened": now}
+        await self._store.write(
+            "page-opened",
+            lambda connection: insert_once(connection, open_pages, row, by=("destination", "incident")),
+        )
+
+    async def pages_of_closed_incidents(self) -> tuple[OpenPage, ...]:
+        """Return the open pages about incidents that have ended well, or are closed and have no signal that fires; oldest first."""
+        return await self._shown(OpenPage, _CLOSABLE)
+
+    async def page_closed(self, page: OpenPage) -> None:
+        """Forget a page that was closed."""
+        same = (open_pages.c.destination == page.destination, open_pages.c.incident == page.incident)
+        await self._execute("page-closed", delete(open_pages).where(*same))
 
     async def outages(self) -> tuple[Outage, ...]:
         """Return the outages that were not over when they were last written."""

@@ -24,6 +24,7 @@ from kintsugi.ledger.store.tables import (
     incidents,
     locks,
     notices,
+    open_pages,
     pauses,
     questions,
     runs,
@@ -106,6 +107,7 @@ class _Batch:
             diagnoses.c.incident,
             incident_messages.c.incident,
             notices.c.incident,
+            open_pages.c.incident,
             signals.c.incident,
         )
         for reference in references:

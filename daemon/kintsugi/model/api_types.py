@@ -171,6 +171,22 @@ class TakeResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DestinationTest:
+    """A destination of a route, and why it did not take the test, "" if it did."""
+
+    destination: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteTest:
+    """A test of all destinations of a notice route."""
+
+    route: str
+    destinations: tuple[DestinationTest, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackPreview:
     """
     The preview or the start of a rollback: the commands as a person would type them, and the data loss. `wrong` is the problem

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from kintsugi.model.records import IncidentState
 from kintsugi.model.rules import LabelMatcher
 from kintsugi.model.runbooks import Severity
 
@@ -34,9 +35,27 @@ class SlackChannel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AppriseDestination:
+    """A destination of Apprise, by its name in `notifications.destinationsFile`."""
+
+    name: str
+
+
+Destination = SlackChannel | AppriseDestination
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageLimit:
+    """The most messages that a route gets within a time. Beyond it, all notices that are due are one message."""
+
+    messages: int
+    within: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeRoute:
     """
-    Where people hear of some notices: the first of the `destinations` that takes one.
+    Where people hear of some notices: the first of the `destinations` that takes one, up to the `limit`.
 
     A condition that is empty or None holds for every notice. `matchers` compare the labels of the incident's signals: one signal
     must satisfy all of them.
@@ -47,7 +66,8 @@ class NoticeRoute:
     severities: frozenset[Severity] = frozenset()
     matchers: tuple[LabelMatcher, ...] = ()
     hours: Hours | None = None
-    destinations: tuple[SlackChannel, ...]
+    limit: MessageLimit
+    destinations: tuple[Destination, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,3 +93,13 @@ class IncidentMessage:
     digest: str
     posted: datetime
     final: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenPage:
+    """A page that a pager has, by the name of its destination, about an incident, and how that is."""
+
+    destination: str
+    incident: str
+    service: str
+    state: IncidentState

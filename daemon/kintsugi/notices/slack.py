@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, Ta
 from kintsugi.model.notices import IncidentMessage
 from kintsugi.model.questions import Answer, AnswerSource, Question
 from kintsugi.model.records import Notice
+from kintsugi.notices.notifier import Way
 from kintsugi.notices.slack_message import BUTTONS, TAKE, WHY, Asked, SlackMessage, escaped, message_of, plain_message
 from kintsugi.settings import NotificationSettings, SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
@@ -157,6 +159,10 @@ class Slack:
         """Return which member is which operator now. Raises SettingsError."""
         file = self._settings.slack_members_file
         return read_members(file) if file is not None else {}
+
+    def way(self, route: str, channel: str) -> Way:
+        """Return the way of a route to a channel."""
+        return Way(name=channel, send=partial(self.send, route, channel))
 
     async def send(self, route: str, channel: str, notice: Notice) -> None:
         """Show a notice in a channel: as a message of its incident, unless there is one, which `run` edits. Raises ProbeFailed."""

@@ -34,6 +34,11 @@ class AffectedServices:
         is_over = about.state in ENDED_WELL or (about.closed is not None and about.service not in self._unhealthy())
         return () if is_over else await self._by(about)
 
+    def is_well(self, service: str) -> bool:
+        """Return whether nothing that is seen of a service is wrong, or in doubt."""
+        view = self.observed.views.get(service)
+        return (view is None or (view.is_current and view.healthy is True)) and service not in self.observed.unmet()
+
     async def _by(self, about: Incident) -> tuple[str, ...]:
         if about.kind is not RunKind.RECOVERY:
             return ()

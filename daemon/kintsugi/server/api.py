@@ -27,6 +27,7 @@ from kintsugi.model.api_types import (
     PauseRequest,
     RecoverPreview,
     RollbackPreview,
+    RouteTest,
     ServiceExplanation,
     ServiceTree,
     SignalQuery,
@@ -162,6 +163,14 @@ class Operations(Protocol):
         ...
 
 
+class RouteTester(Protocol):
+    """Sends a test to the destinations of a notice route."""
+
+    async def test(self, route: str) -> RouteTest:
+        """Return which destinations did not take it. Raises NotRecorded for an unknown route."""
+        ...
+
+
 class AnswerBody(msgspec.Struct, forbid_unknown_fields=True):
     """An answer about the plan with this digest; `path` is the step that asks, empty for the run."""
 
@@ -252,8 +261,8 @@ class AlertBody(msgspec.Struct):
 class Api:
     """Handlers of everything under `/api/v1`."""
 
-    def __init__(self, operations: Operations, decode: Decode, ready: Readiness) -> None:
-        self._operations, self._decode, self._ready = operations, decode, ready
+    def __init__(self, operations: Operations, decode: Decode, ready: Readiness, routes: RouteTester) -> None:
+        self._operations, self._decode, self._ready, self._routes = operations, decode, ready, routes
         self._bodies = BodyReader(largest=_MAX_BODY, memory=64 * _MAX_BODY, timeout=10)
 
     async def incidents(self, request: web.Request) -> web.Response:
@@ -321,6 +330,10 @@ class Api:
         body = await self._body(request, TakeBody)
         incident, who = request.match_info["id"], _who(request, body.who)
         return await answer(await self._operations.take(incident, who=who, why=body.why[:_LONGEST]), 202)
+
+    async def test_route(self, request: web.Request) -> web.Response:
+        """Send a test to each destination of a notice route."""
+        return await answer(await self._routes.test(request.match_info["name"]))
 
     async def roll_back(self, request: web.Request) -> web.Response:
         """Undo a run as it was shown, or without `confirm` preview it."""

@@ -42,6 +42,7 @@ class Action(StrEnum):
     DRILL = "drill"
     RECOVER = "recover"
     RESEND = "resend"
+    TEST_ROUTE = "test-route"
 
 
 RIGHTS: Mapping[ApiRole, frozenset[Action]] = {
@@ -59,6 +60,7 @@ RIGHTS: Mapping[ApiRole, frozenset[Action]] = {
             Action.DRILL,
             Action.RECOVER,
             Action.RESEND,
+            Action.TEST_ROUTE,
         }
     ),
 }

@@ -19,6 +19,7 @@ from kintsugi.model.api_types import (
     IncidentDetail,
     RecoverPreview,
     RollbackPreview,
+    RouteTest,
     ServiceExplanation,
     ServiceTree,
     TakeResult,
@@ -166,6 +167,9 @@ TAKE = Contract(
     errors=_CHANGES,
     body=RequestBody(kind=api.TakeBody, required=False),
 )
+TEST_ROUTE = Contract(
+    summary="Send a test to each destination of a notice route", answers={200: RouteTest}, errors=_CHANGES
+)
 ROLL_BACK = Contract(
     summary="Undo a run; without `confirm`, preview the rollback",
     answers={200: RollbackPreview, 202: RollbackPreview},
@@ -268,6 +272,7 @@ def all_routes(webhook: WebhookHandler, api: Api) -> tuple[Route, ...]:
         Route("POST", "/api/v1/incidents/{id}/abort", Action.ABORT, api.abort, ABORT),
         Route("POST", "/api/v1/incidents/{id}/take", Action.TAKE, api.take, TAKE),
         Route("POST", "/api/v1/incidents/{id}/rollback", Action.ROLL_BACK, api.roll_back, ROLL_BACK),
+        Route("POST", "/api/v1/notice-routes/{name}/test", Action.TEST_ROUTE, api.test_route, TEST_ROUTE),
         Route("GET", "/api/v1/pauses", Action.READ, api.pauses, PAUSES),
         Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause, PAUSE),
         Route("DELETE", "/api/v1/pauses/{id}", Action.PAUSE, api.resume, RESUME),

@@ -373,6 +373,10 @@ class NotificationSettings:
     slack_url: HttpUrl = "https://slack.com/api"
     """Address of Slack's API."""
 
+    destinations_file: Path | None = None
+    """File with destinations of Apprise, one per line: `NAME: URL`, as in `team-mail: mailtos://…`. Routes name them. Read for
+    each notice. The addresses are secret."""
+
     observed: bool = True
     """Whether a person is notified, once per episode of a service, of problems that only rules in mode `observe` see, or that
     the daemon's own mode leaves unrepaired. Default: on, because no other notice reports these problems."""
@@ -389,7 +393,7 @@ class NotificationSettings:
     @property
     def are_sent(self) -> bool:
         """Return whether notices are sent anywhere."""
-        return self.url is not None or self.slack_token_file is not None
+        return any((self.url, self.slack_token_file, self.destinations_file))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

@@ -101,6 +101,9 @@ subjects:
     "slackTokenFile" "/var/run/kintsugi-slack/bot" "slackAppTokenFile" "/var/run/kintsugi-slack/app"
     "slackMembersFile" "/var/run/kintsugi-slack/members")) -}}
 {{- end -}}
+{{- if .Values.apprise.existingSecret -}}
+{{- $base = merge $base (dict "notifications" (dict "destinationsFile" "/var/run/kintsugi-apprise/destinations")) -}}
+{{- end -}}
 {{- toYaml (mergeOverwrite $base (deepCopy .Values.settings)) -}}
 {{- end -}}
 

@@ -166,6 +166,12 @@ async def end(
     return await ledger.incidents.move_run(run.id, state, reason, now)
 
 
+async def resolve(ledger: Ledger, incident: str, now: datetime = NOW + MINUTE) -> None:
+    """Accept the end of each signal of an incident."""
+    found = await ledger.signals.of_incident(incident)
+    await ledger.signals.accept([signal(fired.key, began=fired.began, ended=now) for fired, _ in found], now)
+
+
 async def write(ledger: Ledger, *steps: StepRecord, expect: StepState | None = None) -> None:
     """Write steps that are in this state in the ledger, as a rule in none."""
     for each in steps:

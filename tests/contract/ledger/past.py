@@ -18,6 +18,7 @@ from kintsugi.ledger.store.tables import (
     incident_messages,
     incidents,
     notices,
+    open_pages,
     pauses,
     questions,
     runs,
@@ -109,6 +110,7 @@ def _told(number: int, incident: str, then: datetime) -> Iterator[tuple[Table, R
     yield notices, {**sent, "created": over, "attempts": 1, "due": over, "reached": (), "sent": True}
     shown: Row = {"route": "on-call", "incident": incident, "channel": "C1", "message": f"{number}", "digest": "1"}
     yield incident_messages, {**shown, "posted": then, "final": True}
+    yield open_pages, {"destination": "pager", "incident": incident, "opened": then}
     asked: Row = {"incident": incident, "path": "", "text": "?", "plan": "p", "asked": then, "expires": over}
     yield diagnoses, {"incident": incident, "occasion": Occasion.OPENED, "at": then, "diagnosis": diagnosis(at=then)}
     yes: Row = {**said(Answer.YES, "ana", over), "kind": QuestionKind.APPROVAL, "approvers": ANYBODY, "command": ""}

@@ -21,6 +21,7 @@ from tests.contract.ledger.build import (
     incident_of,
     question,
     request,
+    resolve,
     run_request,
     start,
     started,
@@ -37,12 +38,41 @@ async def test_a_notice_waits_until_it_is_sent(ledger: Ledger) -> None:
     await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
     (notice,) = await ledger.outbox.due_notices(NOW)
     for _ in range(2):  # the same failure told twice counts once
-        await ledger.outbox.notice_failed(notice.id, NOW + MINUTE)
+        await ledger.outbox.notice_postponed(notice.id, NOW + MINUTE)
     assert await ledger.outbox.due_notices(NOW) == ()
     (again,) = await ledger.outbox.due_notices(NOW + MINUTE)
     assert (again.id, again.attempts) == (notice.id, 1)
     await ledger.outbox.notice_sent(notice.id)
     assert await ledger.outbox.due_notices(NOW + HOUR) == ()
+
+
+async def test_each_end_of_an_incident_has_a_notice_if_a_person_was_notified_of_it_before(ledger: Ledger) -> None:
+    for notified in (False, True):
+        run = await begin(ledger, service=f"service-{notified}")
+        if notified:
+            await ledger.outbox.put_notice_once(run.incident, IncidentState.HELD, "it is held", NOW)
+        await ledger.incidents.move_run(run.id, IncidentState.CANCELLED, "aborted", NOW)
+        found = {each.kind for each in await ledger.outbox.due_notices(NOW) if each.incident == run.incident}
+        assert found == ({IncidentState.HELD, IncidentState.CANCELLED} if notified else set())
+
+
+async def test_a_page_can_be_closed_once_its_incident_has_ended_well_or_nothing_fires_any_more(ledger: Ledger) -> None:
+    states = {"web": IncidentState.RECOVERED, "db": IncidentState.NEEDS_OPERATOR, "open": None}
+    runs = dict[str, str]()
+    for service, state in states.items():
+        run = await begin(ledger, service=service)
+        runs[service] = run.incident
+        for _ in range(2):  # the same page is opened once
+            await ledger.outbox.page_opened("pager", run.incident, NOW)
+        if state is not None:
+            await ledger.incidents.move_run(run.id, state, "why", NOW)
+    closable = await ledger.outbox.pages_of_closed_incidents()
+    assert [(page.service, page.state) for page in closable] == [("web", IncidentState.RECOVERED)]
+    await ledger.outbox.page_closed(closable[0])
+    assert await ledger.outbox.pages_of_closed_incidents() == ()
+    for incident in runs.values():
+        await resolve(ledger, incident)
+    assert [page.service for page in await ledger.outbox.pages_of_closed_incidents()] == ["db"]
 
 
 async def test_the_message_of_an_incident_is_current_until_it_shows_the_end_and_goes_with_its_incident(

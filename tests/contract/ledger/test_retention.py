@@ -17,6 +17,7 @@ from tests.contract.ledger.build import (
     good_revision,
     kept,
     leading,
+    resolve,
     signal,
     step,
     verdict,
@@ -49,8 +50,7 @@ async def past_run(ledger: Ledger, service: str, days: float, *, told: bool = Tr
     if told:
         for notice in await ledger.outbox.due_notices(NOW):
             await ledger.outbox.notice_sent(notice.id)
-    for fired, _ in await ledger.signals.of_incident(run.incident):
-        await ledger.signals.accept([signal(fired.key, began=fired.began, ended=then + MINUTE)], then + MINUTE)
+    await resolve(ledger, run.incident, then + MINUTE)
     return run.incident
 
 

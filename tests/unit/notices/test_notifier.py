@@ -5,14 +5,15 @@ from datetime import timedelta
 
 from kintsugi.errors import ProbeFailed
 from kintsugi.ledger import Ledger
-from kintsugi.model.notices import NoticeRoute, SlackChannel
-from kintsugi.model.records import Notice
-from kintsugi.notices.notifier import Notifier, Send, Ways
+from kintsugi.model.notices import Destination, NoticeRoute, SlackChannel
+from kintsugi.model.records import IncidentState, Notice
+from kintsugi.notices.notifier import Notifier, Way, Ways
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import Metrics
+from tests.contract.ledger.build import begin
 from tests.unit.catalog.documents import RUNBOOK, SERVICE, loaded
 from tests.unit.factories import NOW
-from tests.unit.notices.test_routes import route_text
+from tests.unit.notices.test_routes import route, route_text
 
 FIRST, SECOND, OTHER = "C0000000001", "C0000000002", "C0000000003"
 
@@ -24,13 +25,16 @@ class Channels:
         self.closed: set[str] = set()
         self.taken: list[str] = []
 
-    def way(self, _route: str, place: SlackChannel) -> Send:
-        async def send(_notice: Notice) -> None:
-            if place.channel in self.closed:
-                raise ProbeFailed(f"{place.channel} is closed")
-            self.taken.append(place.channel)
+    def way(self, _route: str, place: Destination) -> Way:
+        assert isinstance(place, SlackChannel)
+        channel = place.channel
 
-        return send
+        async def send(_notice: Notice) -> None:
+            if channel in self.closed:
+                raise ProbeFailed(f"{channel} is closed")
+            self.taken.append(channel)
+
+        return Way(name=channel, send=send)
 
     async def webhook(self, _notice: Notice) -> None:
         self.taken.append("webhook")
@@ -63,3 +67,53 @@ async def test_each_route_gets_a_notice_once_and_those_that_have_it_are_left_out
     assert await notifier.send_due() == 1
     assert channels.taken == ["webhook", SECOND, OTHER]
     assert await notifier.send_due() == 0
+
+
+async def test_beyond_its_limit_a_route_gets_one_summary_at_once_and_the_next_a_minute_later(ledger: Ledger) -> None:
+    now, sent = [NOW], list[Notice]()
+    limited = route("limit: {messages: 3, within: 5m}")
+
+    async def send(notice: Notice) -> None:
+        sent.append(notice)
+
+    ways = Ways(routes=lambda: {"on-call": limited}, destination=lambda *_: Way(name="mail", send=send))
+    notifier = Notifier(NotificationSettings(), ledger.outbox, ways, metrics=Metrics(), clock=lambda: now[0])
+
+    async def due(count: int, after: timedelta) -> list[str]:
+        sent.clear()
+        now[0] += after
+        for number in range(count):
+            await ledger.outbox.put_daemon_notice(f"{now[0]} problem {number}", now[0])
+        await notifier.send_due()
+        return [each.text for each in sent]
+
+    second, minute = timedelta(seconds=5), timedelta(minutes=1)
+    assert len(await due(2, second)) == 2
+    summary = "|".join(await due(50, second))
+    assert summary.startswith("50 notices in one: the route on-call gets at most 3 messages in 5m\n")
+    assert summary.endswith("… and 20 more\nnext: kintsugi incidents")
+    assert await due(2, second) == []
+    assert await due(0, 10 * second) == []
+    assert (await due(1, second))[0].startswith("3 notices in one")
+    assert len(await due(1, minute)) == 1, "one alone is no summary"
+    assert len(await due(2, 5 * minute)) == 2
+
+
+async def test_a_pager_is_called_only_when_a_person_is_needed(ledger: Ledger) -> None:
+    calls = list[IncidentState]()
+
+    async def call(notice: Notice) -> None:
+        calls.append(notice.kind)
+
+    ways = Ways(
+        routes=lambda: {"on-call": route("")}, destination=lambda *_: Way(name="pager", send=call, is_pager=True)
+    )
+    notifier = Notifier(NotificationSettings(), ledger.outbox, ways, metrics=Metrics(), clock=lambda: NOW)
+    await ledger.lead(NOW)
+    run = await begin(ledger)
+    for kind in (IncidentState.RUNNING, IncidentState.HELD, IncidentState.FAILED, IncidentState.RECOVERED):
+        await ledger.outbox.put_notice_once(run.incident, kind, f"it is {kind}", NOW)
+    await ledger.outbox.put_observed_notice("only observed", NOW)
+    await ledger.outbox.put_daemon_notice("names do not resolve", NOW)
+    assert await notifier.send_due() == 6
+    assert set(calls) == {IncidentState.HELD, IncidentState.FAILED, IncidentState.NEEDS_OPERATOR}

@@ -47,7 +47,8 @@ async def routes() -> tuple[tuple[Route, ...], tuple[Route, ...]]:
         ServerSettings(), DescribedInbox(), decode, metrics=metrics, clock=lambda: datetime.now(UTC)
     )
     of_health = health_routes(health)
-    return documented(all_routes(intake, Api(FakeOperations(), decode, Readiness({}))), of_health), of_health
+    operations = FakeOperations()
+    return documented(all_routes(intake, Api(operations, decode, Readiness({}), operations)), of_health), of_health
 
 
 async def made() -> Json:

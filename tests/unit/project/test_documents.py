@@ -152,13 +152,15 @@ def test_the_webhook_of_notices_is_set_as_its_page_says(tmp_path: Path) -> None:
 
 
 def test_each_route_of_the_page_on_notices_is_valid(tmp_path: Path) -> None:
-    """One stands in the chart's values, under `catalog.documents`."""
+    """Those of one destination stand in the chart's values, under `catalog.documents`."""
     shown = [yaml.safe_load(dedent(text)) for _, text in INDENTED.findall(NOTICES) if "NoticeRoute" in text]
-    [in_values], [alone] = ([each for each in shown if ("catalog" in each) is there] for there in (True, False))
-    [document] = in_values["catalog"]["documents"].values()
-    (tmp_path / "routes.yaml").write_text(f"{document}\n---\n{yaml.safe_dump(alone)}")
-    found = load_catalog(catalog_paths(None, [tmp_path])).notice_routes
-    assert {*found} == {"on-call", "database-at-night"}
+    in_values, [alone] = ([each for each in shown if ("catalog" in each) is there] for there in (True, False))
+    texts = [text for each in in_values for text in each["catalog"]["documents"].values()]
+    names = list[set[str]]()
+    for text in (*texts, yaml.safe_dump(alone)):
+        (tmp_path / "routes.yaml").write_text(text)
+        names.append({*load_catalog(catalog_paths(None, [tmp_path])).notice_routes})
+    assert names == [{"on-call"}, {"on-call", "everything"}, {"database-at-night"}]
 
 
 def test_the_file_of_the_quickstart_begins_as_init_writes_it() -> None:

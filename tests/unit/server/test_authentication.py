@@ -24,6 +24,7 @@ PEOPLE = {
     Action.DRILL,
     Action.RECOVER,
     Action.RESEND,
+    Action.TEST_ROUTE,
 }
 
 

@@ -340,6 +340,15 @@ incident_messages = Table(
     _partial("ix_incident_messages_posted", "posted", where="NOT final", on_sqlite="final = 0"),
 )
 
+open_pages = Table(
+    "open_pages",
+    metadata,
+    Column("destination", TextColumn, primary_key=True),
+    Column("incident", TextColumn, ForeignKey("incidents.id"), primary_key=True),
+    Column("opened", Moment, nullable=False),
+    Index("ix_open_pages_incident", "incident"),
+)
+
 drills = Table(
     "drills",
     metadata,
