@@ -154,7 +154,11 @@ spec: {to: [{apprise: chat}, {apprise: gone}]}
     async with receiving() as (chat, url):
         file = tmp_path / "destinations"
         file.write_text(f"chat: {url.replace('http', 'json', 1)}/hook\n")
-        settings = {"KINTSUGI_NOTIFICATIONS__DESTINATIONS_FILE": str(file), "KINTSUGI_NOTIFICATIONS__INTERVAL": "1s"}
+        settings = {
+            "KINTSUGI_NOTIFICATIONS__DESTINATIONS_FILE": str(file),
+            "KINTSUGI_NOTIFICATIONS__INTERVAL": "1s",
+            "KINTSUGI_SERVER__PUBLIC_URL": "https://kintsugi.example.com/",
+        }
         async with AskedStory.told(tmp_path, STEPS, MODE="approve", **settings) as story:
             (tmp_path / "catalog" / "route.yaml").write_text(route)
             await story.live()
@@ -168,6 +172,9 @@ spec: {to: [{apprise: chat}, {apprise: gone}]}
             incident = story.incident()
             identity, plan = incident["incident"]["id"], incident["questions"][0]["plan"]
             assert f"next: kintsugi approve {identity}" in chat.taken[1]["message"]
+            assert chat.taken[1]["message"].endswith(
+                f"[Open the incident](https://kintsugi.example.com/incidents/{identity})"
+            )
             body = {"plan": plan, "answer": "no", "why": "a deploy"}
             await asyncio.to_thread(story.daemon.post, f"/api/v1/incidents/{identity}/answer", body)
             await story.holds(lambda: len(chat.taken) == 3)

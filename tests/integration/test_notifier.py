@@ -98,7 +98,7 @@ async def telling(tmp_path: Path) -> AsyncIterator[NotifierScene]:
 
         def notifier(changed: NotificationSettings) -> Notifier:
             assert changed.url is not None
-            ways = Ways(webhook=Webhook(changed.url, changed, session).send)
+            ways = Ways(webhook=Webhook(changed.url, changed, session, public_url="https://kintsugi.example.com").send)
             return Notifier(changed, outbox, ways, metrics=metrics, clock=lambda: clock.now)
 
         hasty = notifier(replace(settings, timeout=timedelta(milliseconds=300)))
@@ -116,6 +116,7 @@ async def test_a_notice_is_posted_once_with_token_and_id(telling: NotifierScene)
         "kind": "needs-operator",
         "text": "shop: needs an operator",
         "created": "2026-11-24T14:00:00+00:00",
+        "url": "https://kintsugi.example.com/incidents/inc-1",
     }
     assert telling.receiver.got == [(expected, "Bearer the-notifiers-token")]
 

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.console.pages import Console
+from kintsugi.console.sessions import ConsoleSessions
 from kintsugi.ledger import Accepted
 from kintsugi.model.notices import AppriseDestination, Destination, SlackChannel
 from kintsugi.model.questions import NO_GROUPS, Groups
@@ -77,18 +79,25 @@ async def serve_on(
     notifier = notify(settings, core, service, metrics, life)
     core.outages.activities = service.activities
     routes = documented(all_routes(webhook, Api(service, decode, readiness, notifier)), health_routes(health))
+    operators = TokenFiles(settings.server.operator_token_files, named=True)
     authentication = Authenticator(
-        TokenFiles(settings.alertmanager.token_files),
-        TokenFiles(settings.server.operator_token_files, named=True),
-        open_webhook=settings.server.insecure_no_token,
+        TokenFiles(settings.alertmanager.token_files), operators, open_webhook=settings.server.insecure_no_token
     )
-    listening = await life.enter("server", serve(settings.server, AuthMiddleware(authentication, metrics), routes))
+    console = Console(
+        service,
+        ConsoleSessions(operators.holder_of, core.clock.now),
+        clock=core.clock.now,
+        is_secure=settings.server.is_secure,
+    )
+    listening = await life.enter(
+        "server", serve(settings.server, AuthMiddleware(authentication, metrics), routes, console.routes())
+    )
     return ListenAddresses(server=listening.url, health=on_health.url)
 
 
 def notify(settings: Settings, core: Core, service: OperatorService, metrics: Metrics, life: Lifecycle) -> Notifier:
     """Return what sends notices; it sends them on its own where a setting leads to people."""
-    chosen = settings.notifications
+    chosen, public_url = settings.notifications, settings.server.public_url
     affected = AffectedServices(
         incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
     )
@@ -99,7 +108,9 @@ def notify(settings: Settings, core: Core, service: OperatorService, metrics: Me
         affected=affected.of_incident,
     )
     ways = Ways(
-        webhook=Webhook(chosen.url, chosen, core.session).send if chosen.url is not None else None,
+        webhook=Webhook(chosen.url, chosen, core.session, public_url=public_url).send
+        if chosen.url is not None
+        else None,
         routes=lambda: core.active_catalog.catalog.notice_routes,
         destination=destinations(settings, core, service, life, affected),
     )
@@ -136,7 +147,13 @@ def destinations(
 
 def slack_of(settings: Settings, core: Core, service: OperatorService, life: Lifecycle) -> Slack:
     """Have messages of Slack kept current and their buttons answered."""
-    slack = Slack(settings.notifications, core.ledger.outbox, service, clock=core.clock.now)
+    slack = Slack(
+        settings.notifications,
+        core.ledger.outbox,
+        service,
+        clock=core.clock.now,
+        public_url=settings.server.public_url,
+    )
     life.spawn("messages of Slack", slack.run())
     if settings.notifications.slack_app_token_file is not None:
         life.spawn("answers from Slack", slack.take_answers())
@@ -149,7 +166,13 @@ def ways_of_apprise(
     """Have pages closed as their incidents end; return what leads to a destination by its name."""
     from kintsugi.notices.apprise import AppriseSender
 
-    sender = AppriseSender(settings.notifications, core.ledger.outbox, is_well=affected.is_well, clock=core.clock.now)
+    sender = AppriseSender(
+        settings.notifications,
+        core.ledger.outbox,
+        is_well=affected.is_well,
+        clock=core.clock.now,
+        public_url=settings.server.public_url,
+    )
     life.spawn("pages", sender.run())
     return sender.way
 

@@ -95,6 +95,11 @@ class IncidentMessage:
     final: bool = False
 
 
+def page_of(public_url: str | None, incident: str | None) -> str:
+    """Return the address of an incident's page in the console, "" where no browser reaches the console."""
+    return f"{public_url}/incidents/{incident}" if public_url is not None and incident is not None else ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenPage:
     """A page that a pager has, by the name of its destination, about an incident, and how that is."""

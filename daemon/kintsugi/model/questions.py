@@ -42,6 +42,7 @@ class AnswerSource(StrEnum):
 
     API = "api"
     SLACK = "slack"
+    PAGE = "page"
     START = "start"
 
 

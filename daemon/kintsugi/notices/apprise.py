@@ -19,6 +19,7 @@ from apprise import NotifyFormat, NotifyType
 from kintsugi.decisions.notice_routes import severity_of
 from kintsugi.errors import LedgerError, ProbeFailed
 from kintsugi.ledger import Outbox
+from kintsugi.model.notices import page_of
 from kintsugi.model.records import ENDED_WELL, Notice
 from kintsugi.model.runbooks import Severity
 from kintsugi.notices.notifier import Way, closed_way
@@ -51,16 +52,17 @@ class AppriseMessage:
     type: NotifyType
 
 
-def message_of(notice: Notice) -> AppriseMessage:
+def message_of(notice: Notice, page: str) -> AppriseMessage:
     """
-    Return the message of a notice.
+    Return the message of a notice, with a link to the `page` of its incident, if there is one.
 
     All foreign words stand in a block of code: no destination reads a link, a mention or markup there. The title is plain text.
     """
     first, *rest = (line(SECRETS.text(each), LONGEST_LINE) for each in notice.text.split("\n")[:MOST_LINES])
     shown = "\n".join(each.replace("```", "'''") for each in (first, *rest))
     kind = NotifyType.SUCCESS if notice.kind in ENDED_WELL else _TYPES[severity_of(notice.kind)]
-    return AppriseMessage(title=first.replace("@", "＠"), body=f"```\n{shown}\n```", type=kind)
+    link = f"\n\n[Open the incident]({page})" if page else ""
+    return AppriseMessage(title=first.replace("@", "＠"), body=f"```\n{shown}\n```{link}", type=kind)
 
 
 def read_destinations(file: Path) -> Mapping[str, str]:
@@ -109,8 +111,10 @@ class AppriseSender:
         *,
         is_well: Callable[[str], bool],
         clock: Callable[[], datetime],
+        public_url: str | None = None,
     ) -> None:
         self._settings, self._outbox, self._is_well, self._clock = settings, outbox, is_well, clock
+        self._public_url = public_url
         self._known()
 
     def _known(self) -> Mapping[str, str]:
@@ -137,7 +141,8 @@ class AppriseSender:
 
     async def _send(self, destination: str, url: str, notice: Notice) -> None:
         """Send a notice, and keep that a pager has a page of it. Raises ProbeFailed, LedgerUnavailable."""
-        await self._notify(paged(url, notice.incident), message_of(notice))
+        message = message_of(notice, page_of(self._public_url, notice.incident))
+        await self._notify(paged(url, notice.incident), message)
         if _is_pager(url) and notice.incident is not None:
             await self._outbox.page_opened(destination, notice.incident, self._clock())
 

@@ -24,7 +24,7 @@ from kintsugi.decisions.incident_summary import summarize
 from kintsugi.errors import KintsugiError, LedgerError, NotRecorded, ProbeFailed
 from kintsugi.ledger import Outbox
 from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, TakeResult
-from kintsugi.model.notices import IncidentMessage
+from kintsugi.model.notices import IncidentMessage, page_of
 from kintsugi.model.questions import Answer, AnswerSource, Question
 from kintsugi.model.records import Notice
 from kintsugi.notices.notifier import Way
@@ -134,8 +134,10 @@ class Slack:
         incidents: IncidentOperations,
         *,
         clock: Callable[[], datetime],
+        public_url: str | None = None,
     ) -> None:
         self._settings, self._outbox, self._incidents, self._clock = settings, outbox, incidents, clock
+        self._public_url = public_url
         self._client = AsyncWebClient(base_url=settings.slack_url, timeout=round(settings.timeout.total_seconds()) or 1)
         self._posting = asyncio.Lock()  # two notices of one incident are one message
         if problems := tuple(self._problems()):
@@ -228,7 +230,8 @@ class Slack:
         detail = await self._incidents.incident(incident, signals=0)
         summary = summarize(detail, now=self._clock())
         buttons = self._settings.slack_app_token_file is not None
-        return message_of(summary, buttons=buttons), detail.incident.closed is not None
+        page = page_of(self._public_url, incident)
+        return message_of(summary, buttons=buttons, page=page), detail.incident.closed is not None
 
     async def _post(self, channel: str, message: SlackMessage) -> Mapping[str, Any]:
         return await self._call(

@@ -4,6 +4,7 @@ import aiohttp
 import orjson
 
 from kintsugi.errors import ProbeFailed
+from kintsugi.model.notices import page_of
 from kintsugi.model.records import Notice
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import SECRETS
@@ -14,15 +15,26 @@ from kubeobjects.lines import line, lines
 class Webhook:
     """The receiver at `notifications.url`."""
 
-    def __init__(self, url: str, settings: NotificationSettings, session: aiohttp.ClientSession) -> None:
-        self._url, self._settings, self._session = url, settings, session
+    def __init__(
+        self,
+        url: str,
+        settings: NotificationSettings,
+        session: aiohttp.ClientSession,
+        *,
+        public_url: str | None = None,
+    ) -> None:
+        self._url, self._settings, self._session, self._public_url = url, settings, session, public_url
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
 
     async def send(self, notice: Notice) -> None:
         """Post one notice. Raises ProbeFailed unless the answer is a 2xx."""
         try:
             async with self._session.post(
-                self._url, data=_body(notice), headers=self._headers(), timeout=self._timeout, allow_redirects=False
+                self._url,
+                data=self._body(notice),
+                headers=self._headers(),
+                timeout=self._timeout,
+                allow_redirects=False,
             ) as answer:
                 if not 200 <= answer.status < 300:
                     raise ProbeFailed(f"the receiver of notices answered {answer.status}")
@@ -38,15 +50,15 @@ class Webhook:
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
-
-def _body(notice: Notice) -> bytes:
-    """Write a notice as JSON, its text without secrets."""
-    return orjson.dumps(
-        {
-            "id": notice.id,
-            "incident": notice.incident,
-            "kind": notice.kind,
-            "text": lines(map(line, SECRETS.text(notice.text).split("\n"))),
-            "created": notice.created,
-        }
-    )
+    def _body(self, notice: Notice) -> bytes:
+        """Write a notice as JSON, its text without secrets."""
+        return orjson.dumps(
+            {
+                "id": notice.id,
+                "incident": notice.incident,
+                "kind": notice.kind,
+                "text": lines(map(line, SECRETS.text(notice.text).split("\n"))),
+                "created": notice.created,
+                "url": page_of(self._public_url, notice.incident),
+            }
+        )

@@ -65,8 +65,12 @@ def refusal(status: int, text: str) -> web.Response:
 
 def failure(error: KintsugiError) -> web.Response:
     """Write an error of ours with its status."""
-    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    return refusal(status, str(error))
+    return refusal(status_of(error), str(error))
+
+
+def status_of(error: KintsugiError) -> int:
+    """Return the status of an error of ours."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
 @web.middleware

@@ -127,8 +127,12 @@ class TokenFiles:
 
     def holder(self, token: bytes) -> str | None:
         """Return the name of a token's holder (empty for a bare one), None for a token that is not known."""
+        return self.holder_of(hashlib.sha256(token).digest())
+
+    def holder_of(self, digest: bytes) -> str | None:
+        """Return the same of the token with a SHA-256 digest."""
         self._refresh()
-        digest, found = hashlib.sha256(token).digest(), None
+        found = None
         for known in (each for tokens in self._tokens.values() for each in tokens):
             if hmac.compare_digest(digest, known.digest):
                 found = known.name

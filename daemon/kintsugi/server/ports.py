@@ -43,9 +43,11 @@ _JOIN_TIMEOUT = 5.0
 
 
 @asynccontextmanager
-async def serve(settings: ServerSettings, auth: AuthMiddleware, routes: Sequence[Route]) -> AsyncIterator[Listening]:
+async def serve(
+    settings: ServerSettings, auth: AuthMiddleware, routes: Sequence[Route], pages: Sequence[web.RouteDef] = ()
+) -> AsyncIterator[Listening]:
     """
-    Serve these routes until the context is left; requests under way may then finish.
+    Serve these routes, and pages that have a gate of their own, until the context is left; requests under way may then finish.
 
     Raises UsageError when the port cannot be had, or its certificate cannot be used.
     """
@@ -63,6 +65,7 @@ async def serve(settings: ServerSettings, auth: AuthMiddleware, routes: Sequence
     if settings.tls_certificate_file is not None and settings.tls_key_file is not None:
         certificate = Certificate(settings.tls_certificate_file, settings.tls_key_file)
     app = application(auth, routes)
+    app.add_routes(pages)
     async with listen(options, app, tls=None if certificate is None else certificate.context) as listening:
         yield listening
 

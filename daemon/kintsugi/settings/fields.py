@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
@@ -44,6 +45,13 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _origin(value: str) -> str:
+    """Accept an address over HTTP without a path: pages have the paths below it."""
+    if urlsplit(value).path or "?" in value or "#" in value:
+        raise ValueError("has a path: write http://HOST:PORT or https://HOST")
+    return value
+
+
 def _duration(value: object) -> object:
     """Read a duration from its text; anything else is left to the next reader."""
     return parse_duration(value) if isinstance(value, str) else value
@@ -72,6 +80,7 @@ Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
 Names = Annotated[frozenset[str], BeforeValidator(_as_list)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpOrigin = Annotated[str, AfterValidator(_http_url), AfterValidator(_origin)]
 Percentage = Annotated[str, _matching(r"([1-9][0-9]?|100)%", "a percentage from 1% to 100%: write a value such as 50%")]
 Quantity = Annotated[
     str,

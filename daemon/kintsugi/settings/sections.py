@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from kintsugi.settings.fields import (
     STRICT,
     Count,
+    HttpOrigin,
     HttpUrl,
     ImageName,
     Names,
@@ -87,6 +88,15 @@ class ServerSettings:
 
     tls_key_file: Path | None = None
     """PEM file with the private key of that certificate, without a passphrase."""
+
+    public_url: HttpOrigin | None = None
+    """Address at which a person's browser reaches this port, as in `https://kintsugi.example.com`. Messages link to the page of
+    their incident there. None: no message has a link."""
+
+    @property
+    def is_secure(self) -> bool:
+        """Return whether browsers reach this port over TLS."""
+        return self.tls_certificate_file is not None or (self.public_url or "").startswith("https://")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

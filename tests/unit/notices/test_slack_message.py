@@ -51,6 +51,15 @@ def texts(message: SlackMessage) -> list[str]:
     return [str(each["text"]) for each in elements(message.blocks) if each.get("type") == "text"]
 
 
+def test_a_message_links_to_the_page_of_its_incident_where_a_browser_reaches_it() -> None:
+    summary = summarize(IncidentDetail(incident=incident()), now=NOW)
+    page = "https://kintsugi.example.com/incidents/inc-1"
+    for given in (page, ""):
+        message = message_of(summary, buttons=False, page=given)
+        links = [each["url"] for each in elements(message.blocks) if each.get("type") == "link"]
+        assert links == [given] * bool(given)
+
+
 def test_foreign_words_are_only_in_elements_that_slack_does_not_parse() -> None:
     asked = replace(approval(), text=HOSTILE, preview=f"would {HOSTILE}")
     for message in (shown(asked, reason=HOSTILE), plain_message(HOSTILE)):

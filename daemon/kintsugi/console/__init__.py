@@ -1,0 +1,1 @@
+"""The pages of the daemon for people with a browser."""
