@@ -62,7 +62,7 @@ async def test_a_person_with_the_link_of_an_incident_rejects_its_plan_on_a_telep
         ended = await story.closed()
         assert ended["incident"]["state"] == "cancelled"
         [given] = ended["questions"][0]["given"]
-        assert (given["who"], given["source"], given["why"]) == ("tester", "page", "a deploy <b>now</b>")
+        assert (given["who"], given["source"], given["why"]) == ("tester", "console", "a deploy <b>now</b>")
         assert "rejected by tester: a deploy <b>now</b>" in await page.inner_text("main")
         await page.reload()
         assert await page.locator("main form").count() == 0

@@ -164,7 +164,7 @@ def ways_of_apprise(
     settings: Settings, core: Core, life: Lifecycle, affected: AffectedServices
 ) -> Callable[[str], Way]:
     """Have pages closed as their incidents end; return what leads to a destination by its name."""
-    from kintsugi.notices.apprise import AppriseSender
+    from kintsugi.notices.apprise import AppriseSender  # Apprise takes memory, only from those who use it
 
     sender = AppriseSender(
         settings.notifications,

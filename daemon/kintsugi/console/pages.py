@@ -221,7 +221,7 @@ class Console:
         if answer.needs_reason and not why:
             raise UsageError(f"the answer {answer} needs a reason: write it into the form")
         request = AnswerRequest(path=form.get("path", ""), plan=form["plan"], answer=answer, why=why)
-        answerer = Answerer(name=visit.session.name, source=AnswerSource.PAGE)
+        answerer = Answerer(name=visit.session.name, source=AnswerSource.CONSOLE)
         await self._operations.answer(visit.incident, request, answerer)
         return _to(f"{INCIDENTS}/{visit.incident}")
 

@@ -95,8 +95,8 @@ class IncidentMessage:
     final: bool = False
 
 
-def page_of(public_url: str | None, incident: str | None) -> str:
-    """Return the address of an incident's page in the console, "" where no browser reaches the console."""
+def incident_url(public_url: str | None, incident: str | None) -> str:
+    """Return the address of an incident in the console, "" where no browser reaches the console."""
     return f"{public_url}/incidents/{incident}" if public_url is not None and incident is not None else ""
 
 

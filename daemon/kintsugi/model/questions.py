@@ -42,7 +42,7 @@ class AnswerSource(StrEnum):
 
     API = "api"
     SLACK = "slack"
-    PAGE = "page"
+    CONSOLE = "console"
     START = "start"
 
 

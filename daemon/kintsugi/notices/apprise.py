@@ -19,13 +19,14 @@ from apprise import NotifyFormat, NotifyType
 from kintsugi.decisions.notice_routes import severity_of
 from kintsugi.errors import LedgerError, ProbeFailed
 from kintsugi.ledger import Outbox
-from kintsugi.model.notices import page_of
+from kintsugi.model.notices import incident_url
 from kintsugi.model.records import ENDED_WELL, Notice
 from kintsugi.model.runbooks import Severity
 from kintsugi.notices.notifier import Way, closed_way
+from kintsugi.notices.pair_files import read_pairs
 from kintsugi.settings import NotificationSettings, SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
-from kintsugi.tokens import is_name, spoken_lines
+from kintsugi.tokens import is_name
 from kubeobjects.lines import line
 
 log = get_logger(__name__)
@@ -52,41 +53,32 @@ class AppriseMessage:
     type: NotifyType
 
 
-def message_of(notice: Notice, page: str) -> AppriseMessage:
+def message_of(notice: Notice, link: str) -> AppriseMessage:
     """
-    Return the message of a notice, with a link to the `page` of its incident, if there is one.
+    Return the message of a notice, with the `link` to its incident, if there is one.
 
     All foreign words stand in a block of code: no destination reads a link, a mention or markup there. The title is plain text.
     """
     first, *rest = (line(SECRETS.text(each), LONGEST_LINE) for each in notice.text.split("\n")[:MOST_LINES])
     shown = "\n".join(each.replace("```", "'''") for each in (first, *rest))
     kind = NotifyType.SUCCESS if notice.kind in ENDED_WELL else _TYPES[severity_of(notice.kind)]
-    link = f"\n\n[Open the incident]({page})" if page else ""
-    return AppriseMessage(title=first.replace("@", "＠"), body=f"```\n{shown}\n```{link}", type=kind)
+    foot = f"\n\n[Open the incident]({link})" if link else ""
+    return AppriseMessage(title=first.replace("@", "＠"), body=f"```\n{shown}\n```{foot}", type=kind)
 
 
 def read_destinations(file: Path) -> Mapping[str, str]:
     """Read the addresses of destinations by name. Raises SettingsError, with each wrong line; no address is in an error."""
-    found, problems = dict[str, str](), []
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise SettingsError((f"{file} cannot be read: {error.strerror or error}",)) from error
-    for number, text in spoken_lines(content):
-        name, _, url = (part.strip() for part in text.decode("utf-8", "replace").partition(":"))
-        place = f"{file}: line {number}"
-        if not is_name(name) or "://" not in url:
-            problems.append(f"{place}: write NAME: URL, as in team-mail: mailtos://user:password@example.com")
-        elif name in found:
-            problems.append(f"{place}: {name} stands in it twice")
-        elif apprise.Apprise.instantiate(url) is None:
-            problems.append(f"{place}: Apprise does not know the address of {name} ({url.partition(':')[0]}://…)")
-        else:
-            SECRETS.register(url)
-            found[name] = url
-    if problems:
-        raise SettingsError(tuple(problems))
+    found = read_pairs(file, _objection)
+    for url in found.values():
+        SECRETS.register(url)
     return found
+
+
+def _objection(name: str, url: str) -> str:
+    if not is_name(name) or "://" not in url:
+        return "write NAME: URL, as in team-mail: mailtos://user:password@example.com"
+    known = apprise.Apprise.instantiate(url) is not None
+    return "" if known else f"Apprise does not know the address of {name} ({url.partition(':')[0]}://…)"
 
 
 def paged(url: str, incident: str | None) -> str:
@@ -141,7 +133,7 @@ class AppriseSender:
 
     async def _send(self, destination: str, url: str, notice: Notice) -> None:
         """Send a notice, and keep that a pager has a page of it. Raises ProbeFailed, LedgerUnavailable."""
-        message = message_of(notice, page_of(self._public_url, notice.incident))
+        message = message_of(notice, incident_url(self._public_url, notice.incident))
         await self._notify(paged(url, notice.incident), message)
         if _is_pager(url) and notice.incident is not None:
             await self._outbox.page_opened(destination, notice.incident, self._clock())

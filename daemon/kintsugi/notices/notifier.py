@@ -202,7 +202,7 @@ class Notifier:
             for way in ways:
                 try:
                     await way.send(notice)
-                except ProbeFailed as error:
+                except (ProbeFailed, LedgerError) as error:  # what other routes have got must be written down
                     failures.append(str(error))
                 else:
                     return ""

@@ -24,14 +24,15 @@ from kintsugi.decisions.incident_summary import summarize
 from kintsugi.errors import KintsugiError, LedgerError, NotRecorded, ProbeFailed
 from kintsugi.ledger import Outbox
 from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, TakeResult
-from kintsugi.model.notices import IncidentMessage, page_of
+from kintsugi.model.notices import IncidentMessage, incident_url
 from kintsugi.model.questions import Answer, AnswerSource, Question
 from kintsugi.model.records import Notice
 from kintsugi.notices.notifier import Way
+from kintsugi.notices.pair_files import read_pairs
 from kintsugi.notices.slack_message import BUTTONS, TAKE, WHY, Asked, SlackMessage, escaped, message_of, plain_message
 from kintsugi.settings import NotificationSettings, SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
-from kintsugi.tokens import is_name, read_bearer, spoken_lines
+from kintsugi.tokens import is_name, read_bearer
 
 log = get_logger(__name__)
 
@@ -99,24 +100,13 @@ def read_members(file: Path) -> Mapping[str, str]:
 
     Raises SettingsError, with each wrong line.
     """
-    members, problems = dict[str, str](), []
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise SettingsError((f"{file} cannot be read: {error.strerror or error}",)) from error
-    for number, text in spoken_lines(content):
-        member, _, name = (part.strip() for part in text.decode("utf-8", "replace").partition(":"))
-        if not (member.isalnum() and member.isupper() and is_name(name)):
-            problems.append(
-                f"{file}: line {number}: write MEMBER: OPERATOR, the id of a member of Slack and the name of an operator, as in U0123456789: maria"
-            )
-        elif member in members:
-            problems.append(f"{file}: line {number}: {member} stands in it twice: give each member one operator")
-        else:
-            members[member] = name
-    if problems:
-        raise SettingsError(tuple(problems))
-    return members
+    return read_pairs(file, _objection)
+
+
+def _objection(member: str, name: str) -> str:
+    if member.isalnum() and member.isupper() and is_name(name):
+        return ""
+    return "write MEMBER: OPERATOR, the id of a member of Slack and the name of an operator, as in U0123456789: maria"
 
 
 class Slack:
@@ -230,8 +220,8 @@ class Slack:
         detail = await self._incidents.incident(incident, signals=0)
         summary = summarize(detail, now=self._clock())
         buttons = self._settings.slack_app_token_file is not None
-        page = page_of(self._public_url, incident)
-        return message_of(summary, buttons=buttons, page=page), detail.incident.closed is not None
+        link = incident_url(self._public_url, incident)
+        return message_of(summary, buttons=buttons, link=link), detail.incident.closed is not None
 
     async def _post(self, channel: str, message: SlackMessage) -> Mapping[str, Any]:
         return await self._call(

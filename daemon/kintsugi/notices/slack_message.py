@@ -70,8 +70,8 @@ class SlackMessage:
         return hashlib.sha256(orjson.dumps([self.text, self.blocks])).hexdigest()[:16]
 
 
-def message_of(summary: IncidentSummary, *, buttons: bool, page: str = "") -> SlackMessage:
-    """Return the message of an incident, with a link to its `page`. With `buttons` an open question can be answered in it."""
+def message_of(summary: IncidentSummary, *, buttons: bool, link: str = "") -> SlackMessage:
+    """Return the message of an incident, with the `link` to it. With `buttons` an open question can be answered in it."""
     incident, asked = summary.incident, summary.question
     head = f"{incident.service} {incident.id}: {incident.state}"
     said = [
@@ -89,7 +89,7 @@ def message_of(summary: IncidentSummary, *, buttons: bool, page: str = "") -> Sl
     if buttons and not incident.state.is_final:
         blocks.append({"type": "actions", "block_id": TAKE, "elements": [_take_button(incident)]})
     commands = [summary.next, *([f"{summary.stop} (stops Kintsugi on {incident.service})"] if summary.stop else [])]
-    blocks.append(_rich(_section(("Next", True)), _preformatted(commands), *([_link(page)] if page else [])))
+    blocks.append(_rich(_section(("Next", True)), _preformatted(commands), *([_link(link)] if link else [])))
     return SlackMessage(text=escaped("; ".join([head, *_lines(said[:1])])), blocks=tuple(blocks))
 
 
@@ -196,8 +196,8 @@ def _section(*texts: tuple[str, bool]) -> Block:
     }
 
 
-def _link(page: str) -> Block:
-    return {"type": "rich_text_section", "elements": [{"type": "link", "url": page, "text": "Open the incident"}]}
+def _link(url: str) -> Block:
+    return {"type": "rich_text_section", "elements": [{"type": "link", "url": url, "text": "Open the incident"}]}
 
 
 def _preformatted(texts: Iterable[str]) -> Block:

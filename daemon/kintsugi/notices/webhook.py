@@ -4,7 +4,7 @@ import aiohttp
 import orjson
 
 from kintsugi.errors import ProbeFailed
-from kintsugi.model.notices import page_of
+from kintsugi.model.notices import incident_url
 from kintsugi.model.records import Notice
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import SECRETS
@@ -59,6 +59,6 @@ class Webhook:
                 "kind": notice.kind,
                 "text": lines(map(line, SECRETS.text(notice.text).split("\n"))),
                 "created": notice.created,
-                "url": page_of(self._public_url, notice.incident),
+                "url": incident_url(self._public_url, notice.incident),
             }
         )

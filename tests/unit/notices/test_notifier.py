@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from kintsugi.errors import ProbeFailed
+from kintsugi.errors import LedgerUnavailable, ProbeFailed
 from kintsugi.ledger import Ledger
 from kintsugi.model.notices import Destination, NoticeRoute, SlackChannel
 from kintsugi.model.records import IncidentState, Notice
@@ -97,6 +97,23 @@ async def test_beyond_its_limit_a_route_gets_one_summary_at_once_and_the_next_a_
     assert (await due(1, second))[0].startswith("3 notices in one")
     assert len(await due(1, minute)) == 1, "one alone is no summary"
     assert len(await due(2, 5 * minute)) == 2
+
+
+async def test_a_way_that_needs_a_ledger_that_is_away_does_not_lose_what_other_routes_have_got(ledger: Ledger) -> None:
+    channels = Channels()
+
+    async def send(_notice: Notice) -> None:
+        raise LedgerUnavailable("the disk is full")
+
+    def way(name: str, place: Destination) -> Way:
+        return Way(name=name, send=send) if name == "a" else channels.way(name, place)
+
+    ways = Ways(webhook=channels.webhook, routes=routes, destination=way)
+    notifier = Notifier(NotificationSettings(), ledger.outbox, ways, metrics=Metrics(), clock=lambda: NOW)
+    await ledger.outbox.put_daemon_notice("names do not resolve", NOW)
+    assert await notifier.send_due() == 0
+    [waiting] = await ledger.outbox.due_notices(NOW + timedelta(hours=1))
+    assert sorted(waiting.reached) == ["b", "webhook"]
 
 
 async def test_a_pager_is_called_only_when_a_person_is_needed(ledger: Ledger) -> None:

@@ -51,11 +51,10 @@ def texts(message: SlackMessage) -> list[str]:
     return [str(each["text"]) for each in elements(message.blocks) if each.get("type") == "text"]
 
 
-def test_a_message_links_to_the_page_of_its_incident_where_a_browser_reaches_it() -> None:
+def test_a_message_links_to_its_incident_where_a_browser_reaches_it() -> None:
     summary = summarize(IncidentDetail(incident=incident()), now=NOW)
-    page = "https://kintsugi.example.com/incidents/inc-1"
-    for given in (page, ""):
-        message = message_of(summary, buttons=False, page=given)
+    for given in ("https://kintsugi.example.com/incidents/inc-1", ""):
+        message = message_of(summary, buttons=False, link=given)
         links = [each["url"] for each in elements(message.blocks) if each.get("type") == "link"]
         assert links == [given] * bool(given)
 
