@@ -271,8 +271,9 @@ async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
             await story.fires()
             await story.holds(called)
             notice = called()[0]
-            first = f"problem: ImagePull (certain): deployment/{WEB} containers[web].image: deployment/{WEB}: {PULLS}"
-            assert notice["text"].splitlines()[1].startswith(first), notice["text"]
+            first, second, *_ = notice["text"].splitlines()
+            assert first.endswith(f": needs-operator: ImagePull (certain): deployment/{WEB} containers[web].image")
+            assert second.startswith(f"problem: deployment/{WEB}: {PULLS}")
             diagnoses = story.incident()["diagnoses"]
             assert [each["occasion"] for each in diagnoses] == ["opened", "hand-over"]
             for each in diagnoses:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, TakeResult
+from kintsugi.model.api_types import Answerer, AnswerRequest, TakeResult
 from kintsugi.model.questions import Question
 from kintsugi.model.records import IncidentState, Notice
 from kintsugi.notices.slack import Slack
 from kintsugi.settings import SettingsError, load
 from kintsugi_demo.shop import NAMESPACE, WEB
 from tests.contract.ledger.build import NOW, begin
+from tests.harness.incident_reader import LedgerIncidents
 from tests.harness.slack_server import CHANNEL, MEMBER, OPERATOR, STRANGER, SlackServer, slack_server
 from tests.integration.asked_story import AskedStory
 
@@ -41,14 +42,8 @@ async def asked(folder: Path) -> AsyncIterator[tuple[AskedStory, SlackServer, st
             yield story, slack, next(iter(slack.messages))
 
 
-class Operations:
+class Operations(LedgerIncidents):
     """Incidents of a ledger, as messages read them; nothing can be answered."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail:
-        return IncidentDetail(incident=await self._ledger.incidents.get(incident))
 
     async def answer(self, incident: str, request: AnswerRequest, answerer: Answerer) -> Question:
         raise NotImplementedError

@@ -101,12 +101,7 @@ def notify(settings: Settings, core: Core, service: OperatorService, metrics: Me
     affected = AffectedServices(
         incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
     )
-    headlines = NoticeHeadlines(
-        ledger=core.ledger,
-        clock=core.clock.now,
-        delay=2 * core.diagnoses.within,
-        affected=affected.of_incident,
-    )
+    headlines = NoticeHeadlines(incidents=service, clock=core.clock.now, delay=2 * core.diagnoses.within)
     ways = Ways(
         webhook=Webhook(chosen.url, chosen, core.session, public_url=public_url).send
         if chosen.url is not None

@@ -53,11 +53,19 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     yield from (plain(f"  {line}") for line in shown.changes[:MOST_CHANGES])
     if len(shown.changes) > MOST_CHANGES:
         yield plain(f"  … and {len(shown.changes) - MOST_CHANGES} more", "dim")
+    if shown.undone:
+        yield from (_labelled("Undone", cut(each)) for each in shown.undone[:MOST_CHANGES])
     yield Text.assemble(plain("Outcome: ", "bold"), state(incident.state), plain(f": {cut(incident.reason)}"))
     yield from map(plain, shown.deadlines)
     if shown.question is not None:
         yield from _question(shown.question)
-    yield _labelled("Next", shown.next)
+    if not shown.step:
+        yield from (_labelled("Next", each) for each in shown.next)
+        return
+    yield _labelled("Next", shown.step)
+    yield from (plain(f"  $ {each}") for each in shown.next)
+    yield _labelled("Where to look", "; ".join(shown.probes))
+    yield _labelled("Stop", shown.stop)
 
 
 def _labelled(label: str, text: str) -> Text:

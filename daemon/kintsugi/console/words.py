@@ -39,7 +39,9 @@ class Words:
     answers: Mapping[Answer, str]
     take: str
     take_help: str
+    undone: str
     next: str
+    probes: str
     stop: str
     refused: str
     back: str
@@ -81,7 +83,9 @@ ENGLISH = Words(
     },
     take="Take over",
     take_help="No run starts on the service until you give the incident back: kintsugi resume {incident}",
+    undone="Undone",
     next="Next",
+    probes="Where to look",
     stop="Stop Kintsugi on this service",
     refused="Nothing was done",
     back="Back",
@@ -123,7 +127,9 @@ JAPANESE = Words(
     },
     take="引き受ける",
     take_help="インシデントを返すまで、このサービスでは何も実行されません: kintsugi resume {incident}",
-    next="次のコマンド",
+    undone="取り消した変更",
+    next="次にすること",
+    probes="確認するコマンド",
     stop="このサービスで Kintsugi を止める",
     refused="何も実行されませんでした",
     back="戻る",

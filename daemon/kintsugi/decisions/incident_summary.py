@@ -5,15 +5,18 @@ Pure: it is made from the records of the incident. The command line and messages
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from kintsugi.decisions.next_command import next_command, stop_command
+from kintsugi.decisions.next_command import next_command, rollback_command, stop_command, whole_command
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import IncidentDetail
+from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.questions import Question, QuestionKind
 from kintsugi.model.records import NOT_MADE, Incident, IncidentState, Phase, RunKind, RunRecord, StepRecord, StepState
+from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import change_text, headline, latest
+from kubediagnosis.next_steps import NO_CAUSE, NextStep, next_step
 from kubeobjects.lines import command as command_line
 
 _LATE = datetime.max.replace(tzinfo=UTC)
@@ -24,8 +27,9 @@ class IncidentSummary:
     """
     What a person reads of an incident. A text is "" and a list empty where there is nothing to say.
 
-    `changes` are the commands that were run, in order, and the child runs. `deadlines` say when a run is judged. `question` is the
-    open question that was asked last.
+    `changes` are the commands that were run, in order, and the child runs, `undone` those that undid some. `deadlines` say when
+    a run is judged. `question` is the open question that was asked last. `next` are the commands that a person runs next. Of an
+    incident that was handed over, `step` is a sentence about them, or why there are none, and `probes` are commands that only read.
     """
 
     incident: Incident
@@ -33,9 +37,12 @@ class IncidentSummary:
     changed_before: str
     affected: tuple[str, ...]
     changes: tuple[str, ...]
+    undone: tuple[str, ...]
     deadlines: tuple[str, ...]
     question: Question | None
-    next: str
+    step: str
+    next: tuple[str, ...]
+    probes: tuple[str, ...]
     stop: str
 
 
@@ -47,20 +54,35 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
     changed = any(line.startswith("$ ") for line in undo_lines(detail))
     question = next(reversed(open_questions(detail.questions)), None) if asks else None
     kind = question.kind if question is not None else QuestionKind.APPROVAL
-    command = next_command(
-        incident.state, incident.id, incident.service, changed=changed, asked=kind, taken=detail.taken is not None
-    )
+    taken = detail.taken is not None
+    if incident.state in UNRESOLVED_OUTCOMES and not taken:
+        step = _next_step(incident.id, known, changed=changed)
+    else:
+        command = next_command(incident.state, incident.id, incident.service, changed=changed, asked=kind, taken=taken)
+        step = NextStep(text="", commands=(command,))
     return IncidentSummary(
         incident=incident,
         cause=headline(known) if known is not None else "",
         changed_before="; ".join(change_text(each) for each in known.changes[:-3:-1]) if known is not None else "",
         affected=detail.affected,
         changes=tuple(_made(detail)),
+        undone=tuple(_undone(detail)),
         deadlines=tuple(text for run in detail.runs for text in deadline_texts(run.run, now)),
         question=question,
-        next=command,
-        stop="" if incident.state.is_final else stop_command(incident.service),
+        step=step.text,
+        next=step.commands,
+        probes=(step.probe, whole_command(incident.id)) if step.probe else (),
+        stop=stop_command(incident.service) if step.probe or not incident.state.is_final else "",
     )
+
+
+def _next_step(incident: str, known: Diagnosis | None, *, changed: bool) -> NextStep:
+    """Return what a person does about an incident that was handed over: undo its changes, then repair the cause."""
+    step = NextStep(text=NO_CAUSE, probe="kintsugi services") if known is None else next_step(known)
+    if not changed:
+        return step
+    text = f"Undo the changes of Kintsugi, unless they help. {step.text}"
+    return replace(step, text=text, commands=(rollback_command(incident), *step.commands))
 
 
 def _made(detail: IncidentDetail) -> Iterator[str]:
@@ -72,6 +94,12 @@ def _made(detail: IncidentDetail) -> Iterator[str]:
     for service in detail.covers:
         for child in service.children:
             yield f"{child.state} {child.runbook} on {service.name} (kintsugi incident {child.incident})"
+
+
+def _undone(detail: IncidentDetail) -> Iterator[str]:
+    """Yield the commands that undid changes, in order."""
+    steps = (step for run in detail.runs for step in visible_steps(run.steps, Phase.UNDO))
+    return (f"$ {step.text}" for step in steps if step.state is StepState.DONE)
 
 
 def deadline_texts(run: RunRecord, now: datetime) -> Iterator[str]:

@@ -25,6 +25,16 @@ def answer_command(asked: QuestionKind, incident: str) -> str:
     return f"kintsugi answer {incident} done" if asked is QuestionKind.MANUAL else f"kintsugi approve {incident}"
 
 
+def rollback_command(incident: str) -> str:
+    """Return the command that shows the undo commands of an incident, asks, and runs them."""
+    return f"kintsugi rollback {incident}"
+
+
+def whole_command(incident: str) -> str:
+    """Return the command that shows all of an incident."""
+    return f"kintsugi incident {incident} --all"
+
+
 def next_command(
     state: IncidentState,
     incident: str,
@@ -51,8 +61,8 @@ def next_command(
         case IncidentState.RUNNING | IncidentState.ROLLING_BACK:
             return f"{stop_command(service)} (stops the run)"
         case _ if changed and state in UNRESOLVED_OUTCOMES:
-            return f"kintsugi rollback {incident} (shows the undo commands, asks, and runs them)"
+            return f"{rollback_command(incident)} (shows the undo commands, asks, and runs them)"
         case IncidentState.VERIFYING:
             return f"kintsugi incident {incident} --follow"
         case _:
-            return f"kintsugi incident {incident} --all"
+            return whole_command(incident)

@@ -1,118 +1,124 @@
 """
-The headlines of notices: the incident and its diagnosis before the text of each, and the next command after it.
+The text of notices: the incident and its cause before the text of each; after it what was done, and what a person does next.
 
 A question waits a moment for its diagnosis.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from kintsugi.decisions.answers import whom
-from kintsugi.decisions.next_command import next_command
+from kintsugi.decisions.incident_summary import IncidentSummary, summarize
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger import Ledger
-from kintsugi.model.questions import Question, QuestionKind
-from kintsugi.model.records import ENDED_WELL, Incident, IncidentState, Notice
+from kintsugi.model.api_types import IncidentDetail
+from kintsugi.model.questions import Question
+from kintsugi.model.records import ENDED_WELL, IncidentState, Notice
 from kubediagnosis.causes import Diagnosis
-from kubediagnosis.headline import diagnosis_at, headline, what_changed
+from kubediagnosis.headline import cause_text, latest, sentence, what_changed
 from kubeobjects.lines import line, lines
 
 _WITHOUT_RUN = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
 """The states of incidents whose notice is written before their diagnosis is made."""
 
-MOST_LINES = 10
-"""Lines of a notice."""
+MOST_LINES, MOST_LINES_OF_HAND_OVER = 10, 20
+"""Lines of a notice, and of one with which an incident is handed over."""
+
+
+class IncidentReader(Protocol):
+    """Reads an incident whole; `OperatorService` implements it."""
+
+    async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeHeadlines:
     """
-    Puts the incident and the headline of its diagnosis before each notice, and the next command after it.
+    Puts the incident and its cause before each notice, and after it what was done and what a person does next.
 
-    `delay` is how long a question that was not asked yet, or whose incident has no diagnosis yet, is left for the next look at the outbox. `affected`
-    names the services that suffer from what an incident is about.
+    `delay` is how long a question that was not asked yet, or whose incident has no diagnosis yet, is left for the next look at the
+    outbox.
     """
 
-    ledger: Ledger
+    incidents: IncidentReader
     clock: Callable[[], datetime]
     delay: timedelta
-    affected: Callable[[str], Awaitable[Sequence[str]]]
 
     async def complete(self, notices: Sequence[Notice]) -> Sequence[Notice]:
         """Return notices as they are to be sent now. Raises LedgerUnavailable."""
-        incidents = sorted({each.incident for each in notices if each.incident is not None})
-        kept = await self.ledger.incidents.diagnoses_of(*incidents)
+        known: dict[str, IncidentDetail | None] = {}
         completed = []
         for notice in notices:
-            of_it = [each.diagnosis for each in kept if each.incident == notice.incident]
-            found = diagnosis_at(of_it, notice.created)
-            asked = await self._question(notice)
-            is_early = found is None or (asked is None and notice.kind is IncidentState.AWAITING_APPROVAL)
-            if is_early and self._may_wait(notice):
-                continue
-            shown = await self._lines(notice, found, asked)
-            completed.append(replace(notice, text=lines(map(line, shown))))
+            of_it = notice.incident or ""
+            if of_it not in known:
+                known[of_it] = await self._detail(of_it)
+            text: Sequence[str] = notice.text.split("\n")
+            if (detail := known[of_it]) is not None:
+                detail = _as_of(notice.created, detail)
+                if self._may_wait(notice, detail):
+                    continue
+                text = self._lines(notice, text, detail)
+            completed.append(replace(notice, text=lines(map(line, text))))
         return completed
 
-    async def _question(self, notice: Notice) -> Question | None:
-        """Return the newest question of the incident, for the notice of a question."""
-        if notice.kind is not IncidentState.AWAITING_APPROVAL or notice.incident is None:
-            return None
-        return next(reversed(await self.ledger.people.questions_of(notice.incident)), None)
-
-    async def _lines(self, notice: Notice, found: Diagnosis | None, asked: Question | None) -> Sequence[str]:
-        """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""
-        text = [*notice.text.split("\n"), *(_question_lines(asked) if asked is not None else ())]
-        incident = await self._incident(notice)
-        if incident is None:
-            return text
-        runs = await self.ledger.incidents.runs_of(incident.id)
-        changed = any(run.changed for run in runs)
-        command = next_command(
-            incident.state,
-            incident.id,
-            incident.service,
-            changed=changed,
-            asked=asked.kind if asked is not None else QuestionKind.APPROVAL,
-            taken=await self.ledger.people.taken(incident.id) is not None,
-        )
-        head = [
-            f"{incident.service} {incident.id}: {notice.kind}",
-            *(headline_lines(notice.kind, found) if found else ()),
-        ]
-        foot = [*await self._suffering(notice), f"next: {command}"]
-        room = MOST_LINES - len(head) - len(foot)
-        if len(text) > room:
-            more = f"… and {len(text) - room + 1} more lines: kintsugi incident {incident.id} --all"
-            text = [*text[: room - 1], more]
-        return [*head, *text, *foot]
-
-    async def _incident(self, notice: Notice) -> Incident | None:
-        if notice.incident is None:
-            return None
+    async def _detail(self, incident: str) -> IncidentDetail | None:
+        """Return an incident; None for none, and for one that is not in the ledger any more."""
         try:
-            return await self.ledger.incidents.get(notice.incident, strict=False)
+            return await self.incidents.incident(incident, signals=0) if incident else None
         except NotRecorded:
             return None
 
-    async def _suffering(self, notice: Notice) -> Sequence[str]:
-        """Return the line about the services that suffer, too; none of what is over, or of no incident."""
-        if notice.incident is None or notice.kind in ENDED_WELL:
-            return ()
-        names = await self.affected(notice.incident)
-        return (f"also affected: {', '.join(names)}",) if names else ()
+    def _may_wait(self, notice: Notice, detail: IncidentDetail) -> bool:
+        """Return whether a notice is so new that its question or diagnosis may be under way."""
+        asks = notice.kind is IncidentState.AWAITING_APPROVAL
+        is_early = not detail.diagnoses or (asks and not detail.questions)
+        return is_early and notice.kind in _WITHOUT_RUN and self.clock() < notice.created + self.delay
 
-    def _may_wait(self, notice: Notice) -> bool:
-        """Return whether an incident without a run was opened so shortly before that its diagnosis may be under way."""
-        return notice.kind in _WITHOUT_RUN and self.clock() < notice.created + self.delay
+    def _lines(self, notice: Notice, text: Sequence[str], detail: IncidentDetail) -> Sequence[str]:
+        summary = summarize(detail, now=self.clock())
+        found = latest([each.diagnosis for each in detail.diagnoses])
+        if notice.kind is IncidentState.AWAITING_APPROVAL and detail.questions:
+            text = [*text, *_question_lines(detail.questions[-1])]
+        cause = f": {cause_text(found)}" if found is not None and found.causes else ""
+        head = [
+            f"{detail.incident.service} {detail.incident.id}: {notice.kind}{cause}",
+            *(problem_lines(notice.kind, found) if found is not None else ()),
+        ]
+        foot = [*_foot(notice, summary)]
+        room = (MOST_LINES_OF_HAND_OVER if summary.step else MOST_LINES) - len(head) - len(foot)
+        if len(text) > room:
+            more = f"… and {len(text) - room + 1} more lines: kintsugi incident {detail.incident.id} --all"
+            text = [*text[: room - 1], more]
+        return [*head, *text, *foot]
 
 
-def headline_lines(state: IncidentState, found: Diagnosis) -> Sequence[str]:
+def problem_lines(state: IncidentState, found: Diagnosis) -> Sequence[str]:
     """Return what is wrong, or was, with an incident in this state, and what changed before, if anything did."""
-    wrong = f"{'past problem' if state in ENDED_WELL else 'problem'}: {headline(found)}"
+    wrong = f"{'past problem' if state in ENDED_WELL else 'problem'}: {sentence(found)}"
     changed = what_changed(found)
     return [wrong, *([f"earlier change: {changed}"] if changed else [])]
+
+
+def _as_of(then: datetime, detail: IncidentDetail) -> IncidentDetail:
+    """Leave out the diagnoses that were made after a notice, unless only they tell what it is about."""
+    before = tuple(each for each in detail.diagnoses if each.diagnosis.at <= then)
+    return replace(detail, diagnoses=before or detail.diagnoses[:1])
+
+
+def _foot(notice: Notice, summary: IncidentSummary) -> Iterator[str]:
+    """Yield who suffers, too; what a person does next; of an incident that was handed over, where to look and how Kintsugi is stopped."""
+    if summary.step and not summary.changes:
+        yield "done: nothing was changed"
+    if summary.affected and notice.kind not in ENDED_WELL:
+        yield f"also affected: {', '.join(summary.affected)}"
+    if not summary.step:
+        yield f"next: {summary.next[0]}"
+        return
+    yield f"next: {summary.step}"
+    yield from (f"$ {each}" for each in summary.next)
+    yield f"where to look: {'; '.join(summary.probes)}"
+    yield f"stop Kintsugi on {summary.incident.service}: {summary.stop}"
 
 
 def _question_lines(asked: Question) -> Sequence[str]:

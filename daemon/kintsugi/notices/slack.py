@@ -23,10 +23,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from kintsugi.decisions.incident_summary import summarize
 from kintsugi.errors import KintsugiError, LedgerError, NotRecorded, ProbeFailed
 from kintsugi.ledger import Outbox
-from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, TakeResult
+from kintsugi.model.api_types import Answerer, AnswerRequest, TakeResult
 from kintsugi.model.notices import IncidentMessage, incident_url
 from kintsugi.model.questions import Answer, AnswerSource, Question
 from kintsugi.model.records import Notice
+from kintsugi.notices.headlines import IncidentReader
 from kintsugi.notices.notifier import Way
 from kintsugi.notices.pair_files import read_pairs
 from kintsugi.notices.slack_message import BUTTONS, TAKE, WHY, Asked, SlackMessage, escaped, message_of, plain_message
@@ -47,10 +48,8 @@ class _MessageGone(ProbeFailed):
     """The message was deleted, or the app may not edit in its channel any more."""
 
 
-class IncidentOperations(Protocol):
+class IncidentOperations(IncidentReader, Protocol):
     """What a message shows and its buttons do; `OperatorService` implements it."""
-
-    async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail: ...
 
     async def answer(self, incident: str, request: AnswerRequest, answerer: Answerer) -> Question: ...
 

@@ -84,12 +84,13 @@ def message_of(summary: IncidentSummary, *, buttons: bool, link: str = "") -> Sl
     blocks: list[Block] = [_rich(_section((head, True), *((f"\n{each}", False) for each in _lines(said))))]
     if summary.changes:
         blocks.append(_rich(_section(("Changes", True)), _preformatted(_commands(summary.changes))))
+    if summary.undone:
+        blocks.append(_rich(_section(("Undone", True)), _preformatted(_commands(summary.undone))))
     if asked is not None:
         blocks += _question(asked, buttons=buttons)
     if buttons and not incident.state.is_final:
         blocks.append({"type": "actions", "block_id": TAKE, "elements": [_take_button(incident)]})
-    commands = [summary.next, *([f"{summary.stop} (stops Kintsugi on {incident.service})"] if summary.stop else [])]
-    blocks.append(_rich(_section(("Next", True)), _preformatted(commands), *([_link(link)] if link else [])))
+    blocks.append(_rich(*_next(summary), *([_link(link)] if link else [])))
     return SlackMessage(text=escaped("; ".join([head, *_lines(said[:1])])), blocks=tuple(blocks))
 
 
@@ -104,6 +105,19 @@ def escaped(text: str) -> str:
     """Return a text in which Slack reads no link and no mention, bounded."""
     shown = line(SECRETS.text(text), LONGEST_FALLBACK)
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _next(summary: IncidentSummary) -> Iterable[Block]:
+    """Yield what a person does next, where to look, and how Kintsugi is stopped."""
+    yield _section(("Next", True), *((f": {each}", False) for each in _lines([summary.step] if summary.step else [])))
+    if summary.next:
+        yield _preformatted(summary.next)
+    for title, commands in (
+        ("Where to look", summary.probes),
+        (f"Stop Kintsugi on {summary.incident.service}", [summary.stop] if summary.stop else []),
+    ):
+        if commands:
+            yield from (_section((title, True)), _preformatted(commands))
 
 
 def _question(asked: Question, *, buttons: bool) -> Iterable[Block]:

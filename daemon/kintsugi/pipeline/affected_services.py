@@ -21,16 +21,12 @@ class AffectedServices:
     active_catalog: ActiveCatalog
     observed: ObservedState
 
-    async def of_incident(self, incident: str) -> tuple[str, ...]:
-        """
-        Return the dependents of an incident's service that are held, unhealthy, or fail their checks.
-
-        Raises LedgerUnavailable, NotRecorded.
-        """
-        return await self._by(await self.incidents.get(incident, strict=False))
-
     async def now(self, about: Incident) -> tuple[str, ...]:
-        """Name what suffers now: nothing once an incident has ended well, or is closed and its service is well. Raises LedgerUnavailable."""
+        """
+        Return the dependents of an incident's service that are held, unhealthy, or fail their checks now.
+
+        None once the incident has ended well, or is closed and its service is well. Raises LedgerUnavailable.
+        """
         is_over = about.state in ENDED_WELL or (about.closed is not None and about.service not in self._unhealthy())
         return () if is_over else await self._by(about)
 

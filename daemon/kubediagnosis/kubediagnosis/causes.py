@@ -95,6 +95,7 @@ class Cause:
     `object` is "" where the observer is at fault. A field that begins with `containers`, `initContainers`, `volumes`,
     `nodeSelector` and the like is in the pod template. `text` is one sentence for a person. `registry` is set for ImagePull alone.
     `is_warning`: objects contradict each other while the service is well, which is never a reason to change anything.
+    `namespace` is that of the object where it is another one than the diagnosed workload's, else "".
     """
 
     kind: CauseKind
@@ -105,6 +106,7 @@ class Cause:
     evidence: tuple[EvidenceItem, ...] = ()
     registry: RegistryAnswer | None = None
     is_warning: bool = False
+    namespace: str = ""
 
     def __post_init__(self) -> None:
         if self.confidence is Confidence.CERTAIN and not self.evidence:

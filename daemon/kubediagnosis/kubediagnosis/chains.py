@@ -50,10 +50,10 @@ def upstream(facts: WorkloadFacts, found: Found) -> Iterator[Cause]:
         if first is not None and _is_down(each, first):
             yield _end(facts, each, first)
         elif first is None and not answering.serves(each):
-            yield _unexplained(each)
+            yield _unexplained(facts, each)
         elif each.declared.serving is False and answering.serves(each):
             routing = next((cause for cause in causes if cause.kind is CauseKind.SERVICE_ROUTING), None)
-            yield _end(facts, each, routing) if routing is not None else _unexplained(each)
+            yield _end(facts, each, routing) if routing is not None else _unexplained(facts, each)
 
 
 def without_shared(causes: Sequence[Cause]) -> Sequence[Cause]:
@@ -95,10 +95,11 @@ def _end(facts: WorkloadFacts, upstream: WorkloadFacts, first: Cause) -> Cause:
         confidence=first.confidence if known and not upstream.is_guessed else Confidence.LIKELY,
         text=f"{_dependency(upstream)}: {why}",
         evidence=first.evidence,
+        namespace=first.namespace or _elsewhere(facts, upstream),
     )
 
 
-def _unexplained(upstream: WorkloadFacts) -> Cause:
+def _unexplained(facts: WorkloadFacts, upstream: WorkloadFacts) -> Cause:
     """
     Return the cause that an upstream has no serving pod, or that its Service leads to none of them, for no known
     reason.
@@ -113,7 +114,12 @@ def _unexplained(upstream: WorkloadFacts) -> Cause:
         confidence=Confidence.LIKELY,
         text=f"{_dependency(upstream)}, {what}",
         evidence=(evidence_items.field(upstream.reference, "status.readyReplicas", seen),),
+        namespace=_elsewhere(facts, upstream),
     )
+
+
+def _elsewhere(facts: WorkloadFacts, upstream: WorkloadFacts) -> str:
+    return upstream.namespace if upstream.namespace != facts.namespace else ""
 
 
 def _dependency(upstream: WorkloadFacts) -> str:

@@ -93,6 +93,10 @@ class SharedService:
     own: tuple[str, ...]
 
 
+DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
+"""The Service of the cluster's DNS, for every DNS program (github.com/kubernetes/dns, specification)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NameServerFacts:
     """The cluster's DNS: its Service, and how many of its endpoints are ready; None where it could not be read."""
@@ -218,8 +222,8 @@ class ConfigurationFacts:
     """
     A ConfigMap or Secret that the workload names: whether it is there (None: not known), and the names of its keys.
 
-    `changed` is when its data were last written, `changed_keys` which of them, as far as its managed fields say that. `created` is
-    when it was made.
+    `changed` is when its data were last written, `changed_by` by which manager, `changed_keys` which of them, as far as its managed
+    fields say that. `created` is when it was made.
     """
 
     type: ConfigurationType
@@ -227,6 +231,7 @@ class ConfigurationFacts:
     exists: bool | None
     keys: frozenset[str] = frozenset()
     changed: datetime | None = None
+    changed_by: str = ""
     changed_keys: tuple[str, ...] = ()
     created: datetime | None = None
 

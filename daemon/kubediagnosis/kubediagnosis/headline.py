@@ -19,11 +19,21 @@ MOST_UNKNOWN = 3
 
 def headline(found: Diagnosis) -> Line:
     """Return what is wrong with its kind, confidence, object and field; where no cause was found what is not known."""
-    if found.causes:
-        first = found.causes[0]
-        where = " ".join(part for part in (first.object, first.field) if part)
-        return _one_line(f"{first.kind} ({first.confidence}): {where}: {found.summary}")
-    return _one_line(_without_cause(found))
+    return _one_line(f"{cause_text(found)}: {found.summary}") if found.causes else sentence(found)
+
+
+def cause_text(found: Diagnosis) -> Line:
+    """Return the likeliest cause with its confidence, object and field; "" where no cause was found."""
+    if not found.causes:
+        return _one_line("")
+    first = found.causes[0]
+    where = " ".join(part for part in (first.object, first.field) if part)
+    return _one_line(f"{first.kind} ({first.confidence}){f': {where}' if where else ''}")
+
+
+def sentence(found: Diagnosis) -> Line:
+    """Return what is wrong in a sentence; where no cause was found what is not known."""
+    return _one_line(found.summary if found.causes else _without_cause(found))
 
 
 def what_changed(found: Diagnosis) -> Line:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from kubediagnosis import answering, evidence_items, last_change, services, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kubediagnosis.facts import HostReference, WorkloadFacts
+from kubediagnosis.facts import DNS_NAMESPACE, HostReference, WorkloadFacts
 from kubeobjects.network import KubeService
 
 _OF_CLUSTER = ("svc", "svc.cluster.local")
@@ -23,11 +23,11 @@ def cluster_dns(facts: WorkloadFacts) -> Iterator[Cause]:
     if server.ready == 0 and answering.has_problem(facts):
         text = f"the cluster's DNS ({server.service}) has no ready endpoint"
         proof = evidence_items.field(f"service/{server.service}", "endpoints", "0 ready")
-        yield _cause(facts, f"service/{server.service}", "", text, (proof, *silent))
+        yield _cause(facts, f"service/{server.service}", "", text, (proof, *silent), DNS_NAMESPACE)
     elif silent and not _own_resolver(facts):
         heard = evidence_items.short(silent[0].text, 200)
         text = f"pods get no answer from the cluster's DNS ({server.service}): {heard}"
-        yield _cause(facts, f"service/{server.service}", "", text, tuple(silent))
+        yield _cause(facts, f"service/{server.service}", "", text, tuple(silent), DNS_NAMESPACE)
 
 
 def alias(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -132,7 +132,9 @@ def _service_name(each: HostReference, namespace: str) -> str:
     return name if place == namespace and domain.rstrip(".") in ("", *_OF_CLUSTER) else ""
 
 
-def _cause(facts: WorkloadFacts, holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) -> Cause:
+def _cause(
+    facts: WorkloadFacts, holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...], namespace: str = ""
+) -> Cause:
     return Cause(
         kind=CauseKind.NAME_RESOLUTION,
         object=holder,
@@ -141,4 +143,5 @@ def _cause(facts: WorkloadFacts, holder: str, field: str, text: str, proof: tupl
         text=text,
         evidence=proof,
         is_warning=answering.is_well(facts),
+        namespace=namespace,
     )

@@ -115,6 +115,7 @@ def configuration_facts(type_: ConfigurationType, name: str, obj: Unstructured) 
     """Return the facts of an existing ConfigMap or Secret, of which only the metadata are read: its managed fields name the keys."""
     keys: set[str] = set()
     changed: datetime | None = None
+    manager = ""
     written: tuple[str, ...] = ()
     for entry, at in _managed(obj):
         fields = unstructured.nested_map(entry, "fieldsV1")
@@ -122,6 +123,7 @@ def configuration_facts(type_: ConfigurationType, name: str, obj: Unstructured) 
         keys.update(own)
         if own and at is not None and (changed is None or at >= changed):
             changed, written = at, tuple(sorted(own))
+            manager = unstructured.nested_string(entry, "manager")
     # Of several keys under one name of a writer nobody says which it wrote last.
     return ConfigurationFacts(
         type=type_,
@@ -129,6 +131,7 @@ def configuration_facts(type_: ConfigurationType, name: str, obj: Unstructured) 
         exists=True,
         keys=frozenset(keys),
         changed=changed,
+        changed_by=manager,
         changed_keys=written if len(written) == 1 else (),
         created=unstructured.convert(obj, Object).metadata.creation_timestamp,
     )

@@ -14,7 +14,17 @@ from typing import TypeVar
 import msgspec
 
 from kubediagnosis import answering, last_change, object_facts, services, words
-from kubediagnosis.facts import ClaimFacts, LogFacts, NameServerFacts, NodeFacts, PodFacts, SharedService, WorkloadFacts
+from kubediagnosis.facts import (
+    DNS_NAMESPACE,
+    DNS_SERVICE,
+    ClaimFacts,
+    LogFacts,
+    NameServerFacts,
+    NodeFacts,
+    PodFacts,
+    SharedService,
+    WorkloadFacts,
+)
 from kubediagnosis.ports import KubeReader
 from kubeobjects import predicates, unstructured
 from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
@@ -47,9 +57,6 @@ MOST_RUNNING_LOGS = 2
 MOST_SUSPECTED_NODES = 2
 JUST_NOW = timedelta(minutes=2)
 """What is written in the log of a service that is well counts for so long."""
-
-DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
-"""The Service of the cluster's DNS, for every DNS program (github.com/kubernetes/dns, specification)."""
 
 _OOM = "OOMKilled"
 

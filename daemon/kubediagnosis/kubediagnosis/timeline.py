@@ -81,7 +81,7 @@ def _configurations(facts: WorkloadFacts) -> Iterator[ObjectChange]:
             and not _is_original(facts, each)
         ):
             for field in [f"data[{key}]" for key in each.changed_keys] or ["data"]:
-                yield ObjectChange(object=each.reference, field=field, at=each.changed)
+                yield ObjectChange(object=each.reference, field=field, at=each.changed, by=each.changed_by)
 
 
 def _around(facts: WorkloadFacts) -> Iterator[ObjectChange]:

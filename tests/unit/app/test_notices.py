@@ -1,6 +1,5 @@
 """A person is told of an incident first and the next command last; and of names that do not resolve, and of deliveries that nobody knows (P9)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,11 +12,12 @@ from kintsugi.app.serving import NOT_UNDERSTOOD, NotifyingInbox
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.questions import Question
-from kintsugi.model.records import IncidentState, Notice
+from kintsugi.model.records import IncidentState, Notice, UndoRecord
 from kintsugi.notices.headlines import NoticeHeadlines
 from kintsugi.sources.alertmanager import decode
 from kubediagnosis.causes import ObjectChange
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step
+from tests.harness.incident_reader import LedgerIncidents
 from tests.harness.ledgers import Outage, in_memory, save_step
 from tests.unit.factories import moment
 
@@ -29,30 +29,37 @@ def notice(incident: str | None, kind: IncidentState = IncidentState.NEEDS_OPERA
     return Notice(id=f"ntc-{incident}-{kind}", incident=incident, kind=kind, text="it is so", created=NOW, due=NOW)
 
 
-def headlines(ledger: Ledger, *, after: timedelta = timedelta(0), affected: Sequence[str] = ()) -> NoticeHeadlines:
+def headlines(ledger: Ledger, *affected: str, after: timedelta = timedelta(0)) -> NoticeHeadlines:
     """Return what completes notices, so long after they were made."""
-
-    async def of_incident(incident: str) -> Sequence[str]:
-        return affected
-
-    return NoticeHeadlines(ledger=ledger, clock=lambda: NOW + after, delay=TIMEOUT, affected=of_incident)
+    return NoticeHeadlines(incidents=LedgerIncidents(ledger, affected), clock=lambda: NOW + after, delay=TIMEOUT)
 
 
 async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:
     web, api = await begin(ledger, "web"), await begin(ledger, "api")
     await ledger.incidents.keep_diagnosis(kept(web))
-    await save_step(ledger, step(web), expect=None, now=NOW)
+    await save_step(ledger, replace(step(web), undo=UndoRecord(texts=("undo it",))), expect=None, now=NOW)
     for run in (web, api):
         await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it is so", NOW)
     found = await headlines(ledger).complete([notice(web.incident), notice(api.incident), notice(None)])
     assert [each.text.splitlines() for each in found] == [
         [
-            f"web {web.incident}: needs-operator",
-            "problem: ImagePull (certain): deployment/web containers[web].image: web: it cannot start",
+            f"web {web.incident}: needs-operator: ImagePull (certain): deployment/web containers[web].image",
+            "problem: web: it cannot start",
             "it is so",
-            f"next: kintsugi rollback {web.incident} (shows the undo commands, asks, and runs them)",
+            "next: Undo the changes of Kintsugi, unless they help. Push the image again, or name one that the registry has.",
+            f"$ kintsugi rollback {web.incident}",
+            "$ kubectl edit deployment/web -n shop",
+            f"where to look: kubectl describe deployment/web -n shop; kintsugi incident {web.incident} --all",
+            "stop Kintsugi on web: kintsugi pause --freeze --service web --why TEXT",
         ],
-        [f"api {api.incident}: needs-operator", "it is so", f"next: kintsugi incident {api.incident} --all"],
+        [
+            f"api {api.incident}: needs-operator",
+            "it is so",
+            "done: nothing was changed",
+            "next: No cause is known, and no command for it.",
+            f"where to look: kintsugi services; kintsugi incident {api.incident} --all",
+            "stop Kintsugi on api: kintsugi pause --freeze --service api --why TEXT",
+        ],
         ["it is so"],
     ]
 
@@ -60,7 +67,7 @@ async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Le
 async def test_a_notice_has_ten_lines_and_says_where_the_others_are(ledger: Ledger) -> None:
     run = await begin(ledger)
     long = replace(notice(run.incident), text="\n".join(map(str, range(20))))
-    (told,) = await headlines(ledger, affected=("frontend",)).complete([long])
+    (told,) = await headlines(ledger, "frontend").complete([long])
     lines = told.text.splitlines()
     assert len(lines) == 10
     assert lines[6:] == [
@@ -94,14 +101,14 @@ async def test_the_notice_of_a_question_waits_for_diagnosis_and_question_and_not
     question = Question(incident=run.incident, path="", text="Run it?", plan="plan-1", asked=NOW, expires=NOW + MINUTE)
     await ledger.people.ask(question)
     (told,) = await headlines(ledger).complete([asked])
-    assert told.text.splitlines()[1].startswith("problem: ImagePull (certain)")
+    assert "awaiting-approval: ImagePull (certain)" in told.text.splitlines()[0]
 
 
 async def test_a_notice_names_the_services_that_suffer_too_unless_it_is_over(ledger: Ledger) -> None:
     run = await begin(ledger)
     going, over = notice(run.incident), notice(run.incident, IncidentState.RECOVERED)
     daemon_s = notice(None)
-    told = await headlines(ledger, affected=("frontend", "web")).complete([going, over, daemon_s])
+    told = await headlines(ledger, "frontend", "web").complete([going, over, daemon_s])
     shown = [[line for line in each.text.splitlines() if line.startswith("also")] for each in told]
     assert shown == [["also affected: frontend, web"], [], []]
 

@@ -102,7 +102,7 @@ def test_an_open_run_says_when_the_watchdog_looks() -> None:
     assert "The watchdog is due" in late
 
 
-def test_a_summary_of_a_failed_run_has_ten_lines_and_ends_with_the_way_back() -> None:
+def test_a_summary_of_a_handed_over_incident_ends_with_the_next_commands_and_the_stop() -> None:
     """The cause comes once; of the changes before and of those that were made, the newest and the first are shown."""
     changes = [
         ObjectChange(object="deployment/web", field=field, before="1", after="2", shown=True)
@@ -125,7 +125,11 @@ def test_a_summary_of_a_failed_run_has_ten_lines_and_ends_with_the_way_back() ->
         *(f"  $ kubectl change {number}" for number in range(4)),
         "  … and 2 more",
         "Outcome: needs-operator: it is not healthy",
-        "Next: kintsugi rollback inc-1 (shows the undo commands, asks, and runs them)",
+        "Next: Undo the changes of Kintsugi, unless they help. Push the image again, or name one that the registry has.",
+        "  $ kintsugi rollback inc-1",
+        "  $ kubectl edit deployment/web -n production",
+        "Where to look: kubectl describe deployment/web -n production; kintsugi incident inc-1 --all",
+        "Stop: kintsugi pause --freeze --service web-service --why TEXT",
     ]
 
 

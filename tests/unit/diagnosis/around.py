@@ -164,6 +164,7 @@ def written(
         exists=True,
         keys=frozenset({key}),
         changed=ago(seconds),
+        changed_by="kubectl-patch",
         changed_keys=(key,),
         created=ago(made),
     )

@@ -45,7 +45,7 @@ def test_the_key_that_was_written_last_is_known_where_its_writer_wrote_no_other(
     ]
     obj = {"metadata": {"name": "settings", "managedFields": entries}}
     found = object_facts.configuration_facts(ConfigurationType.CONFIG_MAP, "settings", obj)
-    assert (found.changed, found.changed_keys) == (ago(60), changed)
+    assert (found.changed, found.changed_by, found.changed_keys) == (ago(60), "kubectl-patch", changed)
 
 
 def test_the_one_who_wrote_the_replicas_last_is_who_scaled() -> None:

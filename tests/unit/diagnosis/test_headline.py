@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.model.records import IncidentState
-from kintsugi.notices.headlines import headline_lines
+from kintsugi.notices.headlines import problem_lines
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from kubediagnosis.diagnose import FINDERS, diagnose, rank_of
 from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
@@ -221,7 +221,7 @@ def test_an_earlier_diagnosis_is_not_told_where_the_last_one_has_a_cause() -> No
 
 def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:
     for state, word in ((IncidentState.NEEDS_OPERATOR, "problem"), (IncidentState.RECOVERED, "past problem")):
-        assert headline_lines(state, without_cause()) == [
+        assert problem_lines(state, without_cause()) == [
             f"{word}: deployment/web: no cause is known: 0 of 2 pods are ready"
         ]
 
@@ -240,7 +240,7 @@ def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:
 )
 def test_the_first_line_of_a_notice_names_what_the_evidence_names(broken: Callable[[], Workload], named: str) -> None:
     found = diagnose(broken().facts())
-    first = headline_lines(IncidentState.NEEDS_OPERATOR, found)[0]
+    first = problem_lines(IncidentState.NEEDS_OPERATOR, found)[0]
     assert named in first
 
 

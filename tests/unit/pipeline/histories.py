@@ -29,6 +29,7 @@ from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.daemon import ROOT
+from tests.harness.incident_reader import LedgerIncidents
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import catalog, moment, service_text, virtual_clock
 from tests.unit.pipeline.business import PipelineBench
@@ -216,7 +217,7 @@ class Daemon(PipelineBench):
         )
         self.observed.outage = self.outages.outages.get
         self.headlines = NoticeHeadlines(
-            ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected
+            incidents=LedgerIncidents(self.ledger), clock=virtual_clock, delay=timedelta(0)
         )
 
     @override
@@ -264,11 +265,6 @@ class Daemon(PipelineBench):
         await self.runs.reconcile()
         await self.pending_incidents.reconcile()
         await self.outages.step()
-
-
-async def no_affected(_: str) -> Sequence[str]:
-    """Return no service: there is only one."""
-    return ()
 
 
 class History:

@@ -24,6 +24,7 @@ from kintsugi.telemetry import Containment, FailureScope
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS
 from tests.harness.answers import said
 from tests.harness.daemon import ROOT
+from tests.harness.incident_reader import LedgerIncidents
 from tests.harness.ledger_rows import change, keep
 from tests.unit.actions.samples import deployment, node, owner, replica_set
 from tests.unit.actions.samples import pod as sample_pod
@@ -41,7 +42,6 @@ from tests.unit.factories import (
     virtual_clock,
 )
 from tests.unit.pipeline.business import ALERT_RULE, NotedRequests, PipelineBench, SlowCluster
-from tests.unit.pipeline.histories import no_affected
 from tests.unit.runner.fakes import runner_deps
 
 pytestmark = pytest.mark.looptime
@@ -413,7 +413,7 @@ class Questions:
 
     async def notices(self) -> list[str]:
         """Return the notices as they are sent."""
-        headlines = NoticeHeadlines(ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected)
+        headlines = NoticeHeadlines(incidents=LedgerIncidents(self.ledger), clock=virtual_clock, delay=timedelta(0))
         due = await self.ledger.outbox.due_notices(moment(hours=1), 100)
         return [each.text for each in await headlines.complete(due)]
 

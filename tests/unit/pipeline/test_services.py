@@ -329,10 +329,11 @@ async def test_a_service_that_is_held_not_well_or_not_answering_is_named_where_i
         incident(service="cart", state=IncidentState.NEEDS_OPERATOR),
         replace(incident(service="web", state=IncidentState.HELD), id="inc-2"),
     )
-    await keep(ledger, replace(cart, closed=NOW), held)
-    found = suffering(ledger, ill=("frontend", "other"), unmet=("mail", "other"))
-    assert set(await found.of_incident("inc-1")) == {"web", "frontend", "mail"}
-    assert await suffering(ledger).of_incident("inc-1") == ("web",)
+    closed = replace(cart, closed=NOW)
+    await keep(ledger, closed, held)
+    found = suffering(ledger, ill=("cart", "frontend", "other"), unmet=("mail", "other"))
+    assert set(await found.now(closed)) == {"web", "frontend", "mail"}
+    assert await suffering(ledger, ill=("cart",)).now(closed) == ("web",)
 
 
 @pytest.mark.parametrize(
