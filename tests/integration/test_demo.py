@@ -58,20 +58,23 @@ def played() -> "subprocess.CompletedProcess[str]":
 @pytest.mark.long
 def test_every_scene_ends_as_told(played: "subprocess.CompletedProcess[str]") -> None:
     """
-    A crash loop is healed, an image that does not exist and a bad version are taken back, a database is restored from its
-    backup, and five services are recovered by one run.
+    A crash loop is healed, an image that does not exist and a bad version are taken back, a service that a person has scaled
+    to 0 stays so after a no, a database is restored from its backup, and five services are recovered by one run.
 
     The outcomes come from the daemon's API; what the database holds is asked of it.
     """
     scenes = json.loads(played.stdout)["scenes"]
     assert [scene["name"] for scene in scenes] == list(SceneName)
-    assert [scene["state"] for scene in scenes] == ["recovered", "recovered", "rolled-back", "recovered", "recovered"]
+    assert [scene["state"] for scene in scenes] == [
+        *("recovered", "recovered", "rolled-back", "cancelled", "recovered", "recovered")
+    ]
     assert "\x1b" not in played.stderr + played.stdout
     assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1" in played.stderr
     assert "ada reads the question and approves the plan: $ kintsugi approve inc-" in played.stderr
     assert "'SELECT count(*) FROM orders': 1000 (before the damage: 1012)" in played.stderr
     assert "api-service: cause: ImagePull (certain): " in played.stderr
-    taken_back, restored = scenes[1]["reason"], scenes[3]["reason"]
+    taken_back, rejected, restored = (scenes[number]["reason"] for number in (1, 3, 4))
+    assert rejected == "rejected by ada: it is scaled to 0 for a migration"
     assert taken_back.startswith("rolled back from revision 2 (image shop/api:gone) to 1 (image shop/api:good): ")
     assert "cannot pull image shop/api:gone: the registry does not have it" in taken_back
     assert "restored to 20" in restored
@@ -89,7 +92,8 @@ def test_each_scene_says_what_breaks_what_kintsugi_decided_and_did_and_how_it_en
         begun, limit, *rest = part
         assert begun == f"{name}: {SHOWS[name]}."
         assert limit.endswith("4m00s at most.")
-        for words in ("healthy no", ": cause: ", ": → running: ", ": ✓ kubectl "):
+        acted = () if name is SceneName.REJECTED else (": → running: ", ": ✓ kubectl ")
+        for words in ("healthy no", ": cause: ", *acted):
             assert any(words in line for line in rest), (words, part)
         assert any(line.startswith("  As expected: ") for line in rest), part
 

@@ -121,7 +121,7 @@ async def perform(scene: DemoScene, stage: DemoStage, within: timedelta) -> Scen
                 narrator.show(services.values(), incidents.values())
                 if is_over(scene, incidents, all_well=all(each.healthy for each in services.values())):
                     break
-                await answer(stage, incidents)
+                await answer(scene, stage, incidents)
                 await asyncio.sleep(POLL_SECONDS)
     outcome = await outcome_of(scene, stage, incidents, began)
     stage.write(summary(outcome))
@@ -131,7 +131,8 @@ async def perform(scene: DemoScene, stage: DemoStage, within: timedelta) -> Scen
 def is_over(scene: DemoScene, incidents: Incidents, *, all_well: bool) -> bool:
     """Return whether the service's incident ended otherwise than it should, or all of them ended and everything is well."""
     ended = end_of(scene, incidents)
-    return ended is not None and (ended.state is not scene.end or (all_well and not still_open(incidents)))
+    settled = (all_well or bool(scene.rejects)) and not still_open(incidents)
+    return ended is not None and (ended.state is not scene.end or settled)
 
 
 def end_of(scene: DemoScene, incidents: Incidents) -> Incident | None:
@@ -145,13 +146,16 @@ def still_open(incidents: Incidents) -> str:
     return ", ".join(name for name, each in incidents.items() if each.incident.closed is None)
 
 
-async def answer(stage: DemoStage, incidents: Incidents) -> None:
-    """Approve what a person is asked, as `kintsugi approve` does."""
+async def answer(scene: DemoScene, stage: DemoStage, incidents: Incidents) -> None:
+    """Answer what a person is asked, as `kintsugi approve` and `kintsugi reject` do."""
     for each in incidents.values():
         asked, incident = each.questions[-1:], each.incident
         if incident.state is IncidentState.AWAITING_APPROVAL and asked and asked[0].answered is None:
-            stage.write(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident.id}")
-            request = AnswerRequest(path=asked[0].path, plan=asked[0].plan, answer=Answer.YES)
+            command = f"reject {incident.id} --why {scene.rejects!r}" if scene.rejects else f"approve {incident.id}"
+            verb = "rejects" if scene.rejects else "approves"
+            stage.write(f"       {WHO} reads the question and {verb} the plan: $ kintsugi {command}")
+            given = Answer.NO if scene.rejects else Answer.YES
+            request = AnswerRequest(path=asked[0].path, plan=asked[0].plan, answer=given, why=scene.rejects)
             await stage.ask(partial(DaemonClient.answer, incident=incident.id, request=request))
 
 

@@ -41,6 +41,9 @@ LABELS: Mapping[str, Mapping[str, str]] = {
 BACKED_UP, LATER = 1000, 12
 """Orders that are in the backup, and orders that came after it."""
 
+_ASKED_AGAIN = 5
+"""Seconds, more than the rule `scaled-to-zero` waits before it asks: without the no it would ask again within them."""
+
 COUNT = "SELECT count(*) FROM orders"
 RUNBOOK, WHY = "full-stack-recovery", "five services are down"
 
@@ -53,7 +56,8 @@ class DemoScene:
     """
     One fault on a cluster, and the expected end of the incident of `service`.
 
-    `check` returns a problem that the end does not show, or "".
+    `rejects` is the reason with which a person rejects what is asked, "" for a person who approves. `check` returns a problem that
+    the end does not show, or "".
     """
 
     name: SceneName
@@ -61,6 +65,7 @@ class DemoScene:
     break_it: Callable[[DemoStage], Awaitable[None]]
     service: str
     end: IncidentState = IncidentState.RECOVERED
+    rejects: str = ""
     check: Callable[[DemoStage, Incidents], Awaitable[str]] | None = None
 
 
@@ -83,6 +88,23 @@ async def roll_out(stage: DemoStage, name: str, image: str) -> None:
     spec = {"template": {"spec": {"containers": [{**container, "image": image}]}}}
     metadata = {"name": name, "namespace": NAMESPACE}
     stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+
+async def scale_to_zero(stage: DemoStage) -> None:
+    """Scale the web service to zero, as a person does."""
+    stage.write(f"       $ kubectl scale deployment/{shop.WEB} --replicas=0 -n {NAMESPACE}")
+    metadata = {"name": shop.WEB, "namespace": NAMESPACE}
+    stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": 0}})
+
+
+async def check_left_alone(stage: DemoStage, _: Incidents) -> str:
+    """Return the problem when, for a while after the no, the web service is scaled up or a person is asked again; "" for none."""
+    await asyncio.sleep(_ASKED_AGAIN)
+    found = stage.cluster.get(resources.DEPLOYMENTS, shop.WEB, NAMESPACE)
+    if found is None or found["spec"]["replicas"] != 0:
+        return "it was scaled up in spite of the no"
+    asked = await stage.ask(lambda daemon: daemon.incidents(service=WEB_SERVICE, open_only=True, limit=1))
+    return "a person is asked again" if asked else ""
 
 
 async def take_orders(cluster: EmbeddedCluster) -> None:
@@ -222,6 +244,15 @@ SCENES: Sequence[DemoScene] = (
         break_it=partial(roll_out, name=shop.WEB, image=shop.CRASHING),
         service=WEB_SERVICE,
         end=IncidentState.ROLLED_BACK,
+    ),
+    DemoScene(
+        name=SceneName.REJECTED,
+        on=WEB_CLUSTER,
+        break_it=scale_to_zero,
+        service=WEB_SERVICE,
+        end=IncidentState.CANCELLED,
+        rejects="it is scaled to 0 for a migration",
+        check=check_left_alone,
     ),
     DemoScene(
         name=SceneName.DATA_LOSS, on=DATABASE_CLUSTER, break_it=damage, service=DATABASE, check=check_rows_are_back
