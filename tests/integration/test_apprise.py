@@ -14,6 +14,7 @@ from aiohttp import web
 
 from kintsugi.errors import ProbeFailed
 from kintsugi.ledger import Ledger
+from kintsugi.model.notices import DEFAULT_TEMPLATE
 from kintsugi.model.records import IncidentState, Notice
 from kintsugi.notices.apprise import AppriseSender
 from kintsugi.settings import NotificationSettings, SettingsError
@@ -68,10 +69,11 @@ async def test_foreign_words_are_a_block_of_code_in_a_chat_and_escaped_in_a_lett
     async with receiving() as (chat, url), mailbox() as box:
         told = sender(ledger, tmp_path, "# who is told", f"chat: {url.replace('http', 'json', 1)}", f"mail: {box.url}")
         for name in ("chat", "mail"):
-            await told.way(name).send(notice(IncidentState.FAILED, HOSTILE))
+            await told.way(name, "**${title}**\n\n${text}").send(notice(IncidentState.FAILED, HOSTILE))
         [sent] = chat.taken
         block = f"```\n{HOSTILE.replace('```', chr(39) * 3)}\n```"
-        assert (sent["title"], sent["message"], sent["type"]) == ("web-service inc-1: failed", block, "failure")
+        assert sent["message"] == f"**`web-service inc-1: failed`**\n\n{block}"
+        assert (sent["title"], sent["type"]) == ("web-service inc-1: failed", "failure")
         [letter] = box.letters
         assert (letter["to"], letter["subject"]) == ("on-call@example.com", "web-service inc-1: failed")
         body = letter.get_body(("html",))
@@ -90,7 +92,7 @@ async def test_a_page_has_the_incident_as_its_key_and_is_closed_when_its_service
     async with receiving() as (pager, url):
         monkeypatch.setitem(apprise.plugins.pagerduty.PAGERDUTY_API_LOOKUP, "us", url)
         told = sender(ledger, tmp_path, f"pager: {PAGER}", is_well=well.__contains__)
-        way = told.way("pager")
+        way = told.way("pager", DEFAULT_TEMPLATE)
         assert way.is_pager
         for run in runs:
             await way.send(notice(IncidentState.NEEDS_OPERATOR, "a person must act", run.incident))
@@ -136,10 +138,10 @@ async def test_a_destination_that_does_not_take_a_notice_or_is_not_in_the_file_s
         chat.status = 503
         told = sender(ledger, tmp_path, f"chat: {url.replace('http://', 'json://user:hush@', 1)}")
         with pytest.raises(ProbeFailed, match="503") as raised:
-            await told.way("chat").send(notice(IncidentState.FAILED, "text"))
+            await told.way("chat", DEFAULT_TEMPLATE).send(notice(IncidentState.FAILED, "text"))
         assert "hush" not in str(raised.value)
     with pytest.raises(ProbeFailed, match="has no destination ops"):
-        await told.way("ops").send(notice(IncidentState.FAILED, "text"))
+        await told.way("ops", DEFAULT_TEMPLATE).send(notice(IncidentState.FAILED, "text"))
 
 
 async def test_a_daemon_tells_a_chat_of_the_question_and_its_end_and_a_test_names_what_is_closed(

@@ -10,7 +10,7 @@ from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.console.pages import Console
 from kintsugi.console.sessions import ConsoleSessions
 from kintsugi.ledger import Accepted
-from kintsugi.model.notices import AppriseDestination, Destination, SlackChannel
+from kintsugi.model.notices import AppriseDestination, Destination, NoticeRoute, SlackChannel
 from kintsugi.model.questions import NO_GROUPS, Groups
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
 from kintsugi.notices.headlines import NoticeHeadlines
@@ -124,17 +124,17 @@ def notify(settings: Settings, core: Core, service: OperatorService, metrics: Me
 
 def destinations(
     settings: Settings, core: Core, service: OperatorService, life: Lifecycle, affected: AffectedServices
-) -> Callable[[str, Destination], Way]:
+) -> Callable[[NoticeRoute, Destination], Way]:
     """Return what leads to the destinations of routes; each kind is closed where its setting is absent."""
     chosen = settings.notifications
     slack = slack_of(settings, core, service, life) if chosen.slack_token_file is not None else None
     to_others = ways_of_apprise(settings, core, life, affected) if chosen.destinations_file is not None else None
 
-    def way(route: str, destination: Destination) -> Way:
+    def way(route: NoticeRoute, destination: Destination) -> Way:
         if isinstance(destination, SlackChannel) and slack is not None:
-            return slack.way(route, destination.channel)
+            return slack.way(route.name, destination.channel)
         if isinstance(destination, AppriseDestination) and to_others is not None:
-            return to_others(destination.name)
+            return to_others(destination.name, route.template)
         return unreachable(route, destination)
 
     return way
@@ -157,7 +157,7 @@ def slack_of(settings: Settings, core: Core, service: OperatorService, life: Lif
 
 def ways_of_apprise(
     settings: Settings, core: Core, life: Lifecycle, affected: AffectedServices
-) -> Callable[[str], Way]:
+) -> Callable[[str, str], Way]:
     """Have pages closed as their incidents end; return what leads to a destination by its name."""
     from kintsugi.notices.apprise import AppriseSender  # Apprise takes memory, only from those who use it
 

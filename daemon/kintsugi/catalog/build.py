@@ -6,6 +6,7 @@ problems noted.
 import hashlib
 import json
 from datetime import timedelta
+from string import Template
 from zoneinfo import ZoneInfo
 
 from pydantic.alias_generators import to_camel
@@ -34,6 +35,7 @@ from kintsugi.decisions.drills import unfit_for_rehearsal
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.notices import (
+    PLACEHOLDERS,
     WEBHOOK,
     AppriseDestination,
     Destination,
@@ -301,8 +303,20 @@ def build_notice_route(draft: DocumentBuilder[NoticeRouteShape]) -> NoticeRoute:
         matchers=_matchers(draft),
         hours=_hours(spec.hours) if spec.hours is not None else None,
         limit=MessageLimit(messages=spec.limit.messages, within=spec.limit.within),
+        template=_template(draft),
         destinations=tuple(map(_destination, spec.to)),
     )
+
+
+def _template(draft: DocumentBuilder[NoticeRouteShape]) -> str:
+    """Return the template of a route's messages, and note what is wrong with its placeholders."""
+    path, text = ("spec", "template"), draft.shape.spec.template
+    template = Template(text)
+    if not template.is_valid():
+        draft.note(path, "a `$` begins no placeholder: write $$ for a dollar sign, and ${title} for a placeholder")
+    for name in template.get_identifiers():
+        draft.one_of(path, name, PLACEHOLDERS, "placeholder")
+    return text
 
 
 def _destination(shape: DestinationShape) -> Destination:

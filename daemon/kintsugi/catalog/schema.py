@@ -27,6 +27,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from kintsugi.commands import rows
 from kintsugi.decisions.drills import read_schedule
 from kintsugi.durations import parse_duration
+from kintsugi.model.notices import DEFAULT_TEMPLATE
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.runbooks import OnFailure, OnNo, RollbackPolicy, RollbackThen, Severity
 from kintsugi.model.services import OnUpstreamFailure
@@ -438,6 +439,7 @@ class NoticeRouteSpecShape(Shape):
     matchers: list[Text] = []
     hours: HoursShape | None = None
     limit: MessageLimitShape = MessageLimitShape()
+    template: Annotated[str, StringConstraints(max_length=4_000)] = DEFAULT_TEMPLATE
     to: Annotated[list[DestinationShape], Field(min_length=1, max_length=10)]
 
 

@@ -52,10 +52,18 @@ class MessageLimit:
     within: timedelta
 
 
+PLACEHOLDERS = ("incident", "state", "text", "title", "url")
+"""What a template of a message may name: the first line of the notice is its title, all lines are its text."""
+
+DEFAULT_TEMPLATE = "${text}\n\n${url}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeRoute:
     """
     Where people hear of some notices: the first of the `destinations` that takes one, up to the `limit`.
+
+    `template` is Markdown with `PLACEHOLDERS` (`${title}`), of which Apprise makes a message.
 
     A condition that is empty or None holds for every notice. `matchers` compare the labels of the incident's signals: one signal
     must satisfy all of them.
@@ -67,6 +75,7 @@ class NoticeRoute:
     matchers: tuple[LabelMatcher, ...] = ()
     hours: Hours | None = None
     limit: MessageLimit
+    template: str = DEFAULT_TEMPLATE
     destinations: tuple[Destination, ...]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from string import Template
 from urllib.parse import urlencode, urlsplit
 
 import apprise
@@ -19,7 +20,7 @@ from apprise import NotifyFormat, NotifyType
 from kintsugi.decisions.notice_routes import severity_of
 from kintsugi.errors import LedgerError, ProbeFailed
 from kintsugi.ledger import Outbox
-from kintsugi.model.notices import incident_url
+from kintsugi.model.notices import DEFAULT_TEMPLATE, incident_url
 from kintsugi.model.records import ENDED_WELL, Notice
 from kintsugi.model.runbooks import Severity
 from kintsugi.notices.notifier import Way, closed_way
@@ -53,17 +54,28 @@ class AppriseMessage:
     type: NotifyType
 
 
-def message_of(notice: Notice, link: str) -> AppriseMessage:
+def message_of(notice: Notice, link: str, template: str = DEFAULT_TEMPLATE) -> AppriseMessage:
     """
-    Return the message of a notice, with the `link` to its incident, if there is one.
+    Return the message of a notice by a template, with the `link` to its incident, if there is one.
 
-    All foreign words stand in a block of code: no destination reads a link, a mention or markup there. The title is plain text.
+    All foreign words stand in code: no destination reads a link, a mention or markup there. The title is plain text.
     """
-    first, *rest = (line(SECRETS.text(each), LONGEST_LINE) for each in notice.text.split("\n")[:MOST_LINES])
-    shown = "\n".join(each.replace("```", "'''") for each in (first, *rest))
+    shown = [line(SECRETS.text(each), LONGEST_LINE) for each in notice.text.split("\n")[:MOST_LINES]]
+    text = "\n".join(each.replace("```", "'''") for each in shown)
+    body = Template(template).substitute(
+        text=f"```\n{text}\n```",
+        title=_code(shown[0]),
+        state=_code(notice.kind),
+        incident=_code(notice.incident or "no incident"),
+        url=f"[Open the incident]({link})" if link else "",
+    )
     kind = NotifyType.SUCCESS if notice.kind in ENDED_WELL else _TYPES[severity_of(notice.kind)]
-    foot = f"\n\n[Open the incident]({link})" if link else ""
-    return AppriseMessage(title=first.replace("@", "＠"), body=f"```\n{shown}\n```{foot}", type=kind)
+    return AppriseMessage(title=shown[0].replace("@", "＠"), body=body.strip(), type=kind)
+
+
+def _code(text: str) -> str:
+    """Return a text as a span of code, which it cannot end."""
+    return f"`{text.replace('`', chr(39))}`"
 
 
 def read_destinations(file: Path) -> Mapping[str, str]:
@@ -114,13 +126,13 @@ class AppriseSender:
         file = self._settings.destinations_file
         return read_destinations(file) if file is not None else {}
 
-    def way(self, destination: str) -> Way:
-        """Return the way to a destination; one that is closed if the file has no such destination, or cannot be read."""
+    def way(self, destination: str, template: str) -> Way:
+        """Return the way to a destination, for messages by a template; one that is closed if the file has no such destination, or cannot be read."""
         try:
             url = self._address(destination)
         except ProbeFailed as error:
             return closed_way(destination, str(error))
-        return Way(name=destination, send=partial(self._send, destination, url), is_pager=_is_pager(url))
+        return Way(name=destination, send=partial(self._send, destination, url, template), is_pager=_is_pager(url))
 
     def _address(self, destination: str) -> str:
         try:
@@ -131,9 +143,9 @@ class AppriseSender:
             raise ProbeFailed(f"{self._settings.destinations_file} has no destination {destination}")
         return known[destination]
 
-    async def _send(self, destination: str, url: str, notice: Notice) -> None:
+    async def _send(self, destination: str, url: str, template: str, notice: Notice) -> None:
         """Send a notice, and keep that a pager has a page of it. Raises ProbeFailed, LedgerUnavailable."""
-        message = message_of(notice, incident_url(self._public_url, notice.incident))
+        message = message_of(notice, incident_url(self._public_url, notice.incident), template)
         await self._notify(paged(url, notice.incident), message)
         if _is_pager(url) and notice.incident is not None:
             await self._outbox.page_opened(destination, notice.incident, self._clock())

@@ -61,7 +61,7 @@ def closed_way(name: str, why: str) -> Way:
     return Way(name=name, send=send)
 
 
-def unreachable(_route: str, destination: Destination) -> Way:
+def unreachable(_route: NoticeRoute, destination: Destination) -> Way:
     """Return a closed way: the setting that leads to the destination is absent."""
     if isinstance(destination, SlackChannel):
         return closed_way(destination.channel, "notifications.slackTokenFile is not set")
@@ -77,7 +77,7 @@ class Ways:
 
     webhook: Send | None = None
     routes: Callable[[], Mapping[str, NoticeRoute]] = dict
-    destination: Callable[[str, Destination], Way] = unreachable
+    destination: Callable[[NoticeRoute, Destination], Way] = unreachable
 
 
 @dataclass(kw_only=True, slots=True)
@@ -135,7 +135,7 @@ class Notifier:
         notice = Notice(
             id=new_id("ntc", now), incident=None, kind=IncidentState.PASSED, text=text, created=now, due=now
         )
-        ways = [self._ways.destination(route, each) for each in known.destinations]
+        ways = [self._ways.destination(known, each) for each in known.destinations]
         problems = await asyncio.gather(*(self._reach(notice, [way]) for way in ways))
         tested = (
             DestinationTest(destination=way.name, problem=problem) for way, problem in zip(ways, problems, strict=True)
@@ -163,7 +163,7 @@ class Notifier:
         if known := self._ways.routes():
             subject = await self._outbox.subject_of(notice.incident or "")
             for route in routes_of(notice.kind, subject, known.values(), self._clock()):
-                led = [self._ways.destination(route.name, each) for each in route.destinations]
+                led = [self._ways.destination(route, each) for each in route.destinations]
                 ways[route.name] = [way for way in led if not way.is_pager or calls_a_person(notice)]
                 limits[route.name] = route.limit
         if not any(ways.values()):

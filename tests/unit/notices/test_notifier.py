@@ -25,7 +25,7 @@ class Channels:
         self.closed: set[str] = set()
         self.taken: list[str] = []
 
-    def way(self, _route: str, place: Destination) -> Way:
+    def way(self, _route: NoticeRoute, place: Destination) -> Way:
         assert isinstance(place, SlackChannel)
         channel = place.channel
 
@@ -105,8 +105,8 @@ async def test_a_way_that_needs_a_ledger_that_is_away_does_not_lose_what_other_r
     async def send(_notice: Notice) -> None:
         raise LedgerUnavailable("the disk is full")
 
-    def way(name: str, place: Destination) -> Way:
-        return Way(name=name, send=send) if name == "a" else channels.way(name, place)
+    def way(route: NoticeRoute, place: Destination) -> Way:
+        return Way(name=route.name, send=send) if route.name == "a" else channels.way(route, place)
 
     ways = Ways(webhook=channels.webhook, routes=routes, destination=way)
     notifier = Notifier(NotificationSettings(), ledger.outbox, ways, metrics=Metrics(), clock=lambda: NOW)

@@ -80,6 +80,8 @@ def test_a_route_takes_notices_in_its_hours_and_those_over_midnight_belong_to_th
         (route_text("hours: {from: 9}"), "spec.hours.from: it is not a time of day"),
         (route_text('hours: {to: "25:00"}'), "spec.hours.to: '25:00' is not a time of day"),
         (route_text("hours: {timeZone: Berlin}"), "spec.hours.timeZone: 'Berlin' is not a time zone"),
+        (route_text("template: to ${titel}"), "spec.template: there is no placeholder 'titel'; did you mean 'title'?"),
+        (route_text("template: 5 $ more"), "spec.template: a `$` begins no placeholder: write $$ for a dollar sign"),
         (route_text("services: []", to="[{slack: {channel: on-call}}]"), "spec.to[0].slack.channel: 'on-call' is not"),
         (route_text("services: []", to="[{teams: {}}]"), "spec.to[0].teams: the key 'teams' is not known here"),
         (route_text("services: []", to="[]"), "spec.to: "),
