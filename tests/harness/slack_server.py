@@ -15,6 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.harness.notices_page import slack_secret
+
 Json = dict[str, Any]
 
 BOT, APP, CHANNEL = "xoxb-not-a-real-token-of-a-bot", "xapp-not-a-real-token-of-an-app", "C0123456789"
@@ -38,9 +40,8 @@ class SlackServer:
     _numbers: Any = field(default_factory=lambda: count(1))
 
     def settings(self, folder: Path) -> dict[str, str]:
-        """Return the settings of a daemon that uses this server; its tokens and members are files in `folder`."""
-        files = {"bot": BOT, "app": APP, "members": f"# on call\n{MEMBER}: {OPERATOR}\n"}
-        for name, content in files.items():
+        """Return the settings of a daemon that uses this server; its tokens and members are files in `folder`, as docs/notices.md says."""
+        for name, content in slack_secret(bot=BOT, app=APP).items():
             (folder / name).write_text(content)
         return {
             "KINTSUGI_NOTIFICATIONS__SLACK_URL": self.url,

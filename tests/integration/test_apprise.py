@@ -20,6 +20,7 @@ from kintsugi.notices.apprise import AppriseSender
 from kintsugi.settings import NotificationSettings, SettingsError
 from tests.contract.ledger.build import NOW, begin, resolve
 from tests.harness.mail import mailbox
+from tests.harness.notices_page import routes_in_values
 from tests.integration.answering_service import serving
 from tests.integration.asked_story import AskedStory
 from tests.integration.test_slack import STEPS
@@ -147,27 +148,21 @@ async def test_a_destination_that_does_not_take_a_notice_or_is_not_in_the_file_s
 async def test_a_daemon_tells_a_chat_of_the_question_and_its_end_and_a_test_names_what_is_closed(
     tmp_path: Path,
 ) -> None:
-    route = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: NoticeRoute
-metadata: {name: on-call}
-spec: {to: [{apprise: chat}, {apprise: gone}]}
-"""
     async with receiving() as (chat, url):
         file = tmp_path / "destinations"
-        file.write_text(f"chat: {url.replace('http', 'json', 1)}/hook\n")
+        file.write_text(f"team-chat: {url.replace('http', 'json', 1)}/hook\n")
         settings = {
             "KINTSUGI_NOTIFICATIONS__DESTINATIONS_FILE": str(file),
             "KINTSUGI_NOTIFICATIONS__INTERVAL": "1s",
             "KINTSUGI_SERVER__PUBLIC_URL": "https://kintsugi.example.com/",
         }
         async with AskedStory.told(tmp_path, STEPS, MODE="approve", **settings) as story:
-            (tmp_path / "catalog" / "route.yaml").write_text(route)
+            (tmp_path / "catalog" / "route.yaml").write_text(routes_in_values()[1])
             await story.live()
-            _, tested = await asyncio.to_thread(story.daemon.post, "/api/v1/notice-routes/on-call/test", {})
+            _, tested = await asyncio.to_thread(story.daemon.post, "/api/v1/notice-routes/everything/test", {})
             problems = {each["destination"]: each["problem"] for each in tested["destinations"]}
-            assert problems == {"chat": "", "gone": f"{file} has no destination gone"}
-            assert "test of the notice route on-call" in chat.taken[0]["message"]
+            assert problems == {"team-chat": "", "team-mail": f"{file} has no destination team-mail"}
+            assert "test of the notice route everything" in chat.taken[0]["message"]
 
             await story.fires()
             await story.holds(lambda: len(chat.taken) == 2)

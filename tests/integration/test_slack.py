@@ -16,16 +16,11 @@ from kintsugi.settings import SettingsError, load
 from kintsugi_demo.shop import NAMESPACE, WEB
 from tests.contract.ledger.build import NOW, begin
 from tests.harness.incident_reader import LedgerIncidents
+from tests.harness.notices_page import routes_in_values
 from tests.harness.slack_server import CHANNEL, MEMBER, OPERATOR, STRANGER, SlackServer, slack_server
 from tests.integration.asked_story import AskedStory
 
 STEPS = f"    - {{id: four, run: kubectl scale deployment/{WEB} -n {NAMESPACE} --replicas=4}}"
-ROUTE = f"""
-apiVersion: kintsugi.dev/v1alpha1
-kind: NoticeRoute
-metadata: {{name: on-call}}
-spec: {{to: [{{slack: {{channel: {CHANNEL}}}}}]}}
-"""
 
 
 @asynccontextmanager
@@ -34,7 +29,7 @@ async def asked(folder: Path) -> AsyncIterator[tuple[AskedStory, SlackServer, st
     async with slack_server() as slack:
         story_of = AskedStory.told(folder, STEPS, MODE="approve", **slack.settings(folder))
         async with story_of as story:
-            (folder / "catalog" / "route.yaml").write_text(ROUTE)
+            (folder / "catalog" / "route.yaml").write_text(routes_in_values()[0])
             await story.live()
             await story.holds(lambda: slack.sockets)
             await story.fires()
