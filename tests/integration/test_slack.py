@@ -12,6 +12,7 @@ from kintsugi.model.api_types import Answerer, AnswerRequest, TakeResult
 from kintsugi.model.questions import Question
 from kintsugi.model.records import IncidentState, Notice
 from kintsugi.notices.slack import Slack
+from kintsugi.notices.slack_message import TAKE
 from kintsugi.settings import SettingsError, load
 from kintsugi_demo.shop import NAMESPACE, WEB
 from tests.contract.ledger.build import NOW, begin
@@ -136,3 +137,11 @@ async def test_a_yes_from_slack_starts_the_run_and_one_message_follows_it_to_its
         slack.down = False
         await story.holds(lambda: "--replicas=4" in slack.texts(message) and not slack.buttons(message))
         assert list(slack.messages) == [message]
+
+
+async def test_a_take_over_from_slack_leaves_the_incident_to_the_member(tmp_path: Path) -> None:
+    async with asked(tmp_path) as (story, slack, message):
+        await slack.press(message, TAKE)
+        ended = await story.closed()
+        assert (ended["incident"]["state"], ended["taken"]["who"]) == ("cancelled", OPERATOR)
+        await story.holds(lambda: "kintsugi resume" in slack.texts(message) and not slack.buttons(message))
