@@ -32,6 +32,11 @@ _HEADER = re.compile(r"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*(.*)")
 _CONDITION = re.compile(r"delete|create|condition=[A-Za-z][A-Za-z0-9.-]*(=[A-Za-z0-9]+)?|jsonpath=\{[^}]+\}(=.*)?")
 _SORT = re.compile(r"\{?\.?[A-Za-z][A-Za-z0-9_.\[\]\\/-]*\}?")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_FORMAT = re.compile(
+    r"wide|json|yaml|kyaml|name|(?:jsonpath|jsonpath-as-json|go-template|template|custom-columns)(?:=.+)?", re.DOTALL
+)
+"""The formats of `kubectl get -o` that read no file (kubernetes.io, *kubectl reference*, Output options)."""
+
 _PRINTABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -220,10 +225,9 @@ def _put_body(before: str, value: object) -> str:
 
 
 def _output(text: str) -> str:
-    if text not in {"wide", "json", "yaml", "name"}:
-        raise ValueError(
-            f"-o {text} is not needed: read the fields in `expect` and later steps, as in item.status.phase"
-        )
+    """Take each format of kubectl: whatever it is, a step has the whole objects."""
+    if not _FORMAT.fullmatch(text):
+        raise ValueError(f"-o {text} is no format of kubectl")
     return text
 
 

@@ -1,7 +1,5 @@
 """A problem of one line of a runbook, with its place in the line; `catalog` adds the file and the line number."""
 
-from difflib import get_close_matches
-
 from kintsugi.errors import CommandError
 
 
@@ -17,8 +15,3 @@ class CommandProblem(CommandError):
         self.offset = offset
         self.suggestion = f"did you mean {meant!r}?" if meant else ""
         super().__init__(f"{message}; {self.suggestion}" if meant else message)
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """Return the known word that looks most like this one, or an empty string."""
-    return next(iter(get_close_matches(word, known, n=1, cutoff=0.6)), "")

@@ -10,11 +10,11 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from kintsugi.commands.command_problem import nearest
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.errors import UsageError
 from kintsugi.model.command import Command
+from kubeobjects.spelling import nearest
 
 BUILT_IN = (
     *("get", "describe", "logs", "exec", "top", "list_events", "wait", "can_i", "diagnose", "check"),

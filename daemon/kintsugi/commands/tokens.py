@@ -33,9 +33,8 @@ _SHELL = {
     "*": "a glob (*) is not understood: name the objects, or choose them with -l or with forEach",
     "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command continues on the next line after a backslash",
 }
-_VARIABLE = (
-    "a shell variable ($) is not put in, no shell runs here: write a value as ${params.NAME} or ${steps.ID.NAME}"
-)
+_BLANK = re.compile(r"<([A-Za-z][\w .:/-]{0,60})>")
+_SHELL_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 _SUBSTITUTION = f"$( ) is not understood, no shell runs here: {_RESULTS}"
 
 
@@ -131,6 +130,8 @@ def _check_for_shell(text: str) -> None:
             quote = character
         elif character == "$":
             _refuse_substitution(text, position)
+        elif character == "<" and (blank := _BLANK.match(text, position)):
+            raise CommandProblem(f"{blank[0]} is a placeholder: {_as_parameter(blank[1])}", offset=position)
         elif character in _SHELL:
             raise CommandProblem(_SHELL[character], offset=position)
         elif character in "#~" and (position == 0 or text[position - 1].isspace()):
@@ -147,4 +148,16 @@ def _refuse_substitution(text: str, position: int) -> None:
     if following == "(":
         raise CommandProblem(_SUBSTITUTION, offset=position)
     if following and (following.isalnum() or following in "_?@*#!${"):
-        raise CommandProblem(_VARIABLE, offset=position)
+        variable = _SHELL_VARIABLE.match(text, position)
+        what = variable[0] if variable else "$"
+        instead = _as_parameter(variable[1] if variable else "name")
+        raise CommandProblem(
+            f"{what} is a shell variable, and no shell runs here: {instead}, or read it from a step: ${{steps.ID.NAME}}",
+            offset=position,
+        )
+
+
+def _as_parameter(name: str) -> str:
+    """Return how a value that a page leaves open is written."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return f"write ${{params.{plain}}}, and declare {plain} under `parameters`"

@@ -59,7 +59,7 @@ class DescribeVerb(ProbeVerb[Describe]):
         changes=False,
         usage="kubectl describe TYPE NAME… | TYPE/NAME… | TYPE [-l SELECTOR] [-n NS]",
         example="kubectl describe pod web-1",
-        flags=(*flags.KUBECTL, flags.LABELS),
+        flags=(*flags.KUBECTL, flags.LABELS, *flags.SHOWN),
         arguments=(REFERENCE, NAME),
         build=build,
         resources=READABLE,

@@ -17,7 +17,7 @@ from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, argv, flags, queries, results
 from kintsugi.commands.arg_types import NAME
-from kintsugi.commands.command_problem import CommandProblem, nearest
+from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import WITH_PODS
 from kintsugi.commands.queries import psql_of
@@ -37,6 +37,7 @@ from kubeobjects import resources as of
 from kubeobjects.kept import Pod
 from kubeobjects.lines import quoted
 from kubeobjects.resources import PODS
+from kubeobjects.spelling import nearest
 from kubeobjects.unstructured import Unstructured
 
 

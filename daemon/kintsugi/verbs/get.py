@@ -1,7 +1,7 @@
 """`kubectl get`: read objects."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cmp_to_key
 
@@ -21,6 +21,7 @@ from kintsugi.commands.words import named_objects, option, scope, switch
 from kintsugi.errors import CommandError
 from kintsugi.expressions import ListOf, Type
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects import resources as of
 from kubeobjects.quantities import parse_quantity
 from kubeobjects.resources import Resource
 from kubeobjects.unstructured import Unstructured
@@ -40,9 +41,20 @@ class Get(Command):
     ignore_not_found: bool = False
 
 
+ALL = ",".join(
+    each.qualified
+    for each in (
+        *(of.PODS, of.REPLICATIONCONTROLLERS, of.SERVICES, of.DAEMONSETS, of.DEPLOYMENTS, of.REPLICASETS),
+        *(of.STATEFULSETS, of.HPAS, of.CRONJOBS, of.JOBS),
+    )
+)
+"""The built-in types of the category `all` (kubernetes.io, *kubectl get*)."""
+
+
 def build(parsed: ParsedCommand) -> Get:
-    """Build `kubectl get`: names, or lists of one or several kinds."""
-    found = named(parsed)
+    """Build `kubectl get`: names, or lists of one or several kinds; `all` means those of its category."""
+    first, rest = parsed.arguments[:1], parsed.arguments[1:]
+    found = named(parsed, (*(replace(each, text=ALL) if each.text == "all" else each for each in first), *rest))
     labels, fields = parsed.text("labels"), parsed.text("fields")
     everywhere = parsed.on("everywhere")
     if found.objects and (labels or fields):
@@ -74,8 +86,8 @@ class GetVerb(ProbeVerb[Get]):
         example="kubectl get pods -l app=web",
         flags=(
             *flags.KUBECTL,
-            *(flags.EVERYWHERE, flags.LABELS, flags.FIELDS, flags.SORT_BY, flags.OUTPUT, flags.NO_HEADERS),
-            *(flags.SHOW_LABELS, flags.WATCH, Flag(names=("--ignore-not-found",), key="ignore_not_found")),
+            *(flags.EVERYWHERE, flags.LABELS, flags.FIELDS, flags.SORT_BY, *flags.SHOWN),
+            *(flags.WATCH, Flag(names=("--ignore-not-found",), key="ignore_not_found")),
         ),
         arguments=(REFERENCE, NAME),
         build=build,

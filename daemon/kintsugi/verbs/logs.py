@@ -177,6 +177,7 @@ class LogsVerb(ProbeVerb[Logs]):
             Flag(names=("--tail",), key="tail", kind=arg_types.INTEGER),
             Flag(names=("--timestamps",), key="timestamps"),
             Flag(names=("--prefix",), key="prefix"),
+            *(Flag(names=(name,)) for name in ("--all-pods", "--ignore-errors")),
             Flag(names=("--max-log-requests",), kind=arg_types.NATURAL),
         ),
         arguments=(arg_types.BARE, NAME),

@@ -7,8 +7,9 @@ those of kubectl: plural, singular, short name, kind, and the forms `deployments
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from urllib.parse import quote
+
+from kubeobjects.spelling import nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,5 +243,4 @@ def find(word: str) -> Resource | None:
 
 def suggest(word: str) -> str | None:
     """Return the known word that is nearest to a misspelt one, or None when nothing is near."""
-    near = get_close_matches(word.lower(), _BY_WORD, n=1, cutoff=0.7)
-    return near[0] if near else None
+    return nearest(word, _BY_WORD) or None

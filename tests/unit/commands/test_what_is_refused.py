@@ -1,5 +1,7 @@
 """What is not a command of ours is refused when it is read, with the reason and what to write instead (P10, E5)."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +16,14 @@ SHELL = [
     ("kubectl get pods > /tmp/x", "redirect"),
     ("kubectl get pods 2>/dev/null", "redirect"),
     ("kubectl apply -f - < x.yaml", "redirect"),
+    (
+        "kubectl delete pod <pod-name>",
+        r"<pod-name> is a placeholder: write \$\{params.pod_name\}, and declare pod_name",
+    ),
     ("kubectl delete pod $(kubectl get pods -o name)", r"\$\( \)"),
     ("kubectl delete pod `cat name`", "back-quotes"),
     ('kubectl delete pod "$(cat name)"', r"\$\( \)"),
-    ("kubectl delete pod $POD", "shell variable"),
+    ("kubectl delete pod $POD", r"\$POD is a shell variable, .*: write \$\{params.pod\}, and declare pod"),
     ('kubectl delete pod "$POD"', "shell variable"),
     ("kubectl delete pod web-*", "glob"),
     ("NAMESPACE=x kubectl get pods", "environment variable"),
@@ -79,7 +85,6 @@ DANGEROUS = [
     ("kubectl get pods --as admin", "its own cluster"),
     ("kubectl get pods -w", "within"),
     ("kubectl get pods -l ''", "empty"),
-    ("kubectl get pods -o jsonpath='{.x}'", "item.status.phase"),
     ("kubectl wait pods --all --for=condition=Ready", "may match no object"),
     ("kubectl label pods -l app=web a=b", "forEach"),
     ("kubectl patch deployment web -p 'x'", "not JSON"),
@@ -156,12 +161,60 @@ def test_the_nearest_known_word_is_suggested(line: str, nearest: str) -> None:
         parse(line, namespace="x")
 
 
-@pytest.mark.parametrize(
-    "line", ["pg_dump app", "kubectl cp db:a b", "kubectl apply -f x", "helm rollback web", "rm -rf /"]
-)
-def test_a_command_without_a_row_is_unknown_and_the_known_ones_are_named(line: str) -> None:
-    with pytest.raises(CommandProblem, match="not a known command: known are"):
+@pytest.mark.parametrize("line", ["pg_dump app", "helm rollback web", "rm -rf /", "consul members", "crictl ps"])
+def test_a_program_without_a_row_is_a_step_for_a_person_and_no_slip_of_another(line: str) -> None:
+    with pytest.raises(
+        CommandProblem, match=r"not a known command: known are .*; write it as a step for a person"
+    ) as said:
         parse(line, namespace="x")
+    assert not said.value.suggestion
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("kubectl apply -f x", "a step for a person: `manual:`"),
+        ("kubectl create secret generic x", "a step for a person: `manual:`"),
+        ("oc debug node/a", "a step for a person: `manual:`"),
+        ("kubectl edit deployment web", "write kubectl patch with the field"),
+        ("kubectl port-forward svc/web 8080", "curl http://SERVICE.NAMESPACE:PORT/PATH"),
+        ("kubectl cluster-info", "leave it out"),
+    ],
+)
+def test_a_verb_of_kubectl_that_no_runbook_has_says_what_to_write_instead(line: str, instead: str) -> None:
+    with pytest.raises(CommandProblem, match=re.escape(instead)) as said:
+        parse(line, namespace="x")
+    assert not said.value.suggestion
+
+
+@pytest.mark.parametrize("line", ["kubectl gs cluster", "kubectl get pods --raw", "kubectl auth can-i --list"])
+def test_no_word_is_suggested_that_is_far_from_what_was_written(line: str) -> None:
+    with pytest.raises(CommandProblem) as said:
+        parse(line, namespace="x")
+    assert not said.value.suggestion
+
+
+EVERYTHING = (
+    "pods,replicationcontrollers,services,daemonsets.apps,deployments.apps,replicasets.apps,statefulsets.apps,"
+    "horizontalpodautoscalers.autoscaling,cronjobs.batch,jobs.batch"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("kubectl get pods -o jsonpath='{.items[*].status.phase}'", "kubectl get pods"),
+        ("kubectl get pods -o=custom-columns=NAME:.metadata.name -L app --show-kind", "kubectl get pods"),
+        ("kubectl get pods -v=6 --request-timeout=5s --template='{{.x}}' -o go-template", "kubectl get pods"),
+        ("kubectl top pods --containers", "kubectl top pods"),
+        ("oc get pods", "kubectl get pods"),
+        ("oc adm top nodes", "kubectl top nodes"),
+        ("oc adm cordon node-1", "kubectl cordon node-1"),
+        ("kubectl get all -l app=web", f"kubectl get {EVERYTHING} -l app=web"),
+    ],
+)
+def test_what_only_shows_a_result_otherwise_and_oc_s_own_name_change_nothing(line: str, same: str) -> None:
+    assert parse(line, namespace="x") == parse(same, namespace="x")
 
 
 def test_a_command_that_needs_a_namespace_says_so() -> None:

@@ -1,0 +1,28 @@
+"""The known word that a misspelt one means."""
+
+from collections.abc import Iterable
+
+LONG = 6
+"""Letters from which a word may have two slips; with two of them, a shorter word would be as near to many others."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word within two slips of this one, within one of a short word; "" where none is so near."""
+    most = 2 if sum(map(str.isalnum, word)) >= LONG else 1
+    near = ((_slips(word.lower(), each.lower()), each) for each in known if abs(len(word) - len(each)) <= most)
+    slips, found = min(near, default=(most + 1, ""))
+    return found if slips <= most else ""
+
+
+def _slips(one: str, other: str) -> int:
+    """Count the letters that are missing, too many or wrong, and the neighbours that are exchanged (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for here, letter in enumerate(one, 1):
+        earlier, before, row = before, row, [here]
+        for there, its in enumerate(other, 1):
+            slips = min(before[there] + 1, row[-1] + 1, before[there - 1] + (letter != its))
+            if here > 1 and there > 1 and (letter, one[here - 2]) == (other[there - 2], its):
+                slips = min(slips, earlier[there - 2] + 1)
+            row.append(slips)
+    return row[-1]
