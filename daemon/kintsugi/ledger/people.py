@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, update
 
-from kintsugi.decisions.answers import refusal, with_answer
+from kintsugi.decisions.answers import outcome, refusal, with_answer
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.incidents.history import PAUSES
 from kintsugi.ledger.incidents.runs import find_incident, last_run
@@ -66,6 +66,9 @@ class People(Aggregate):
                 same = (getattr(questions.c, name) == getattr(asked, name) for name in _KEY)
                 kept = {"given": answered.given, "answer": answered.answer, "answered": answered.answered}
                 connection.execute(update(questions).where(*same).values(kept))
+                if answered.answer is None:  # the others are told that they are asked now
+                    state, said = IncidentState.AWAITING_APPROVAL, outcome(answered)
+                    put_notice_once(connection, incident, state, said, given.given)
             return answered
 
         return await self._store.write(f"answer {request.path or 'plan'}", work)

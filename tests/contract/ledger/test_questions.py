@@ -51,6 +51,8 @@ async def test_a_question_to_two_people_is_open_until_both_have_said_yes(ledger:
     for _ in range(2):
         half = await given(ledger, run.incident, who="ann")
         assert (half.answer, half.answered, [each.who for each in half.given]) == (None, None, ["ann"])
+    told = [each.text for each in await ledger.outbox.due_notices(NOW, 100)]
+    assert told == ["approved so far by ann"], "the others are told, once"
     with pytest.raises(WrongState, match="eve may not answer: dba may"):
         await given(ledger, run.incident, who="eve")
     whole = await given(ledger, run.incident, who="bob", at=NOW + MINUTE)
