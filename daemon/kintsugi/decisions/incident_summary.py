@@ -86,9 +86,9 @@ def _next_step(incident: str, known: Diagnosis | None, *, changed: bool) -> Next
 
 
 def _made(detail: IncidentDetail) -> Iterator[str]:
-    """Yield the commands of the changes that were made or may have been, in order, and the child runs."""
-    steps = (step for run in detail.runs for phase in Phase for step in visible_steps(run.steps, phase))
-    for step in steps:
+    """Yield the commands of the changes that were made or may have been, in order, and the child runs; none that undid another."""
+    phases = (Phase.FORWARD, Phase.ROLLBACK)
+    for step in (step for run in detail.runs for phase in phases for step in visible_steps(run.steps, phase)):
         if step.changes and step.state not in NOT_MADE:
             yield f"$ {step.text}{'' if step.state is StepState.DONE else f' ({step.state})'}"
     for service in detail.covers:

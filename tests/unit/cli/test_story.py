@@ -133,6 +133,12 @@ def test_a_summary_of_a_handed_over_incident_ends_with_the_next_commands_and_the
     ]
 
 
+def test_a_summary_shows_apart_what_was_changed_and_what_undid_it() -> None:
+    change, back = changed("kubectl change", "kubectl undo"), changed("kubectl undo", phase=Phase.UNDO)
+    lines = [line.plain for line in summary(of(change, back), now=at(60))]
+    assert lines[lines.index("Changes:") + 1 :][:2] == ["  $ kubectl change", "Undone: $ kubectl undo"]
+
+
 def test_a_summary_shows_the_question_that_waits_and_none_that_was_asked_again_or_rejected() -> None:
     waits = replace(QUESTION, path="drain", text="Drain it?", asked=at(303))
     again = replace(QUESTION, path="drain", text="Drain it at once?", asked=at(302))
