@@ -13,7 +13,7 @@ from kintsugi.ledger import Accepted
 from kintsugi.model.notices import AppriseDestination, Destination, NoticeRoute, SlackChannel
 from kintsugi.model.questions import NO_GROUPS, Groups
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
-from kintsugi.notices.headlines import NoticeHeadlines
+from kintsugi.notices.notice_texts import NoticeTexts
 from kintsugi.notices.notifier import Notifier, Way, Ways, unreachable
 from kintsugi.notices.slack import Slack
 from kintsugi.notices.webhook import Webhook
@@ -101,7 +101,7 @@ def notify(settings: Settings, core: Core, service: OperatorService, metrics: Me
     affected = AffectedServices(
         incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
     )
-    headlines = NoticeHeadlines(incidents=service, clock=core.clock.now, delay=2 * core.diagnoses.within)
+    texts = NoticeTexts(incidents=service, clock=core.clock.now, delay=2 * core.diagnoses.within)
     ways = Ways(
         webhook=Webhook(chosen.url, chosen, core.session, public_url=public_url).send
         if chosen.url is not None
@@ -110,7 +110,7 @@ def notify(settings: Settings, core: Core, service: OperatorService, metrics: Me
         destination=destinations(settings, core, service, life, affected),
     )
     notifier = Notifier(
-        chosen, core.ledger.outbox, ways, metrics=metrics, clock=core.clock.now, complete=headlines.complete
+        chosen, core.ledger.outbox, ways, metrics=metrics, clock=core.clock.now, complete=texts.complete
     )
     if chosen.are_sent:
         life.spawn("notifier", notifier.run())

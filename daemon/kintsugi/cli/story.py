@@ -53,8 +53,7 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     yield from (plain(f"  {line}") for line in shown.changes[:MOST_CHANGES])
     if len(shown.changes) > MOST_CHANGES:
         yield plain(f"  … and {len(shown.changes) - MOST_CHANGES} more", "dim")
-    if shown.undone:
-        yield from (_labelled("Undone", cut(each)) for each in shown.undone[:MOST_CHANGES])
+    yield from (_labelled("Undone", cut(each)) for each in shown.undone[:MOST_CHANGES])
     yield Text.assemble(plain("Outcome: ", "bold"), state(incident.state), plain(f": {cut(incident.reason)}"))
     yield from map(plain, shown.deadlines)
     if shown.question is not None:

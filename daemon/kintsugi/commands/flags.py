@@ -15,16 +15,6 @@ NO_HEADERS = Flag(names=("--no-headers",))
 SHOW_LABELS = Flag(names=("--show-labels",))
 WAITS = Flag(names=("--wait",))
 
-SHOWN = (
-    *(OUTPUT, NO_HEADERS, SHOW_LABELS),
-    *(
-        Flag(names=names, kind=arg_types.TEXT)
-        for names in (("-L", "--label-columns"), ("--template",), ("--chunk-size",), ("--show-events",))
-    ),
-    *(Flag(names=(name,)) for name in ("--show-kind", "--show-managed-fields", "--containers", "--all-pods")),
-)
-"""How kubectl shows what it has read: without effect in a step, which has the whole objects."""
-
 WATCH = Flag(names=("-w", "--watch"), refused="a step polls on its own: give it `within` (until it holds) or `for`")
 _ONE_BY_ONE = "changed objects are named one by one: use forEach, with ${each} as the name"
 _MODE = "whether anything is changed is decided by the rule's `mode`"

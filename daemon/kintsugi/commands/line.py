@@ -25,44 +25,24 @@ _TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "promtool", "kintsugi")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
 _SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")
 _BY_A_PERSON = "write it as a step for a person: `manual:` with this command"
-_ELSEWHERE: Mapping[str, str] = {
+_INSTEAD: Mapping[str, str] = {
     "edit": "write kubectl patch with the field, or a step for a person: `manual:`",
-    **dict.fromkeys(("apply", "replace", "create", "expose", "autoscale"), _BY_A_PERSON),
-    **dict.fromkeys(
-        ("debug", "run", "attach", "cp", "proxy", "taint", "certificate", "kustomize", "diff"), _BY_A_PERSON
-    ),
     "port-forward": "leave it out, and send the request to the Service itself: curl http://SERVICE.NAMESPACE:PORT/PATH",
+    **dict.fromkeys(
+        (
+            *("apply", "replace", "create", "expose", "autoscale", "kustomize", "diff", "certificate", "taint"),
+            *("debug", "run", "attach", "cp", "proxy", "plugin"),
+        ),
+        _BY_A_PERSON,
+    ),
     **dict.fromkeys(
         ("config", "cluster-info", "version", "api-resources", "api-versions", "explain", "completion", "options"),
         "leave it out: the daemon acts on its own cluster, as itself",
     ),
-    "plugin": _BY_A_PERSON,
 }
 """The verbs of kubectl that no runbook has, each with what to write instead."""
 
-_PROGRAMS = frozenset(
-    (
-        *("argocd", "aws", "az", "calicoctl", "ceph", "cilium", "consul", "crictl", "ctr", "docker", "etcdctl", "flux"),
-        *(
-            "gcloud",
-            "git",
-            "gh",
-            "helm",
-            "hubble",
-            "istioctl",
-            "journalctl",
-            "jq",
-            "kafka-topics.sh",
-            "kubeadm",
-            "linkerd",
-        ),
-        *("mongosh", "mysql", "nomad", "openssl", "patronictl", "pg_dump", "podman", "rabbitmqctl", "redis-cli", "ssh"),
-        *("systemctl", "tctl", "terraform", "vault", "velero", "virtctl"),
-    )
-)
-"""Programs that runbooks call most and that are none of ours: none of them is a slip of a word that is."""
-
-_ADMIN = ("top", "cordon", "uncordon", "drain")
+_ADMIN = frozenset({"top", "cordon", "uncordon", "drain"})
 """The verbs of `oc adm` that are kubectl's."""
 
 _SHELLS = {"sh", "bash", "zsh", "ash", "dash", "eval", "exec", "sudo", "env", "xargs"}
@@ -117,8 +97,10 @@ def _row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
         raise CommandProblem("the command itself cannot come from a value: write it out")
     if tool in _SHELLS:
         raise CommandProblem(f"{tool!r} is not understood, no shell runs here: write the command itself")
-    if tool == "kubectl" or tool == "oc":
-        return _kubectl_row(rest[1:] if rest[:1] == ["adm"] and rest[1:2] and rest[1] in _ADMIN else rest)
+    if tool == "oc" and rest[:1] == ["adm"] and not _ADMIN.isdisjoint(rest[1:2]):
+        rest = rest[1:]
+    if tool in ("kubectl", "oc"):
+        return _kubectl_row(rest)
     for extra, verbs in missing_extras().items():
         for verb in verbs:
             if texts[: len(verb.split())] == verb.split():
@@ -139,12 +121,9 @@ def _phrase_row(tool: str, texts: list[str]) -> tuple[CommandSpec, list[str]]:
     """
     tools = list(dict.fromkeys([*_TOOLS, *(verb.split()[0] for verb in by_verb())]))
     if tool not in tools:
-        is_other = tool in _PROGRAMS
-        hint = f"; {_BY_A_PERSON}" if is_other or not nearest(tool, tools) else ""
-        raise CommandProblem(
-            f"{tool!r} is not a known command: known are {', '.join(tools)}{hint}",
-            meant="" if is_other else nearest(tool, tools),
-        )
+        meant = nearest(tool, tools)
+        hint = "" if meant else f"; {_BY_A_PERSON}"
+        raise CommandProblem(f"{tool!r} is not a known command: known are {', '.join(tools)}{hint}", meant=meant)
     specs = [spec for verb, spec in by_verb().items() if verb.split()[0] == tool]
     for spec in specs:
         tokens = spec.verb.split()[1:]
@@ -162,7 +141,7 @@ def _kubectl_row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
         leading, phrase = leading + more, f"{phrase} {second}"
     verbs = [verb.removeprefix("kubectl ") for verb in by_verb() if verb.startswith("kubectl ")]
     if (tokens := phrase.removeprefix("kubectl ")) not in verbs:
-        if (instead := _ELSEWHERE.get(word)) is not None:
+        if (instead := _INSTEAD.get(word)) is not None:
             raise CommandProblem(f"{phrase!r} is no command of a runbook: {instead}")
         near = nearest(tokens, verbs)
         known = ", ".join(verbs)

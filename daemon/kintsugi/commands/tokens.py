@@ -33,7 +33,7 @@ _SHELL = {
     "*": "a glob (*) is not understood: name the objects, or choose them with -l or with forEach",
     "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command continues on the next line after a backslash",
 }
-_BLANK = re.compile(r"<([A-Za-z][\w .:/-]{0,60})>")
+_IN_ANGLES = re.compile(r"<([A-Za-z][\w .:/-]{0,60})>")
 _SHELL_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 _SUBSTITUTION = f"$( ) is not understood, no shell runs here: {_RESULTS}"
 
@@ -130,8 +130,8 @@ def _check_for_shell(text: str) -> None:
             quote = character
         elif character == "$":
             _refuse_substitution(text, position)
-        elif character == "<" and (blank := _BLANK.match(text, position)):
-            raise CommandProblem(f"{blank[0]} is a placeholder: {_as_parameter(blank[1])}", offset=position)
+        elif character == "<" and (left_open := _IN_ANGLES.match(text, position)):
+            raise CommandProblem(f"{left_open[0]} is a placeholder: {_as_parameter(left_open[1])}", offset=position)
         elif character in _SHELL:
             raise CommandProblem(_SHELL[character], offset=position)
         elif character in "#~" and (position == 0 or text[position - 1].isspace()):

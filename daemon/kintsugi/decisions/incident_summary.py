@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from kintsugi.decisions.next_command import next_command, rollback_command, stop_command, whole_command
+from kintsugi.decisions.next_command import next_command, rollback_command, show_command, stop_command
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
@@ -71,7 +71,7 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
         question=question,
         step=step.text,
         next=step.commands,
-        probes=(step.probe, whole_command(incident.id)) if step.probe else (),
+        probes=(step.probe, show_command(incident.id)) if step.probe else (),
         stop=stop_command(incident.service) if step.probe or not incident.state.is_final else "",
     )
 

@@ -30,7 +30,7 @@ def rollback_command(incident: str) -> str:
     return f"kintsugi rollback {incident}"
 
 
-def whole_command(incident: str) -> str:
+def show_command(incident: str) -> str:
     """Return the command that shows all of an incident."""
     return f"kintsugi incident {incident} --all"
 
@@ -65,4 +65,4 @@ def next_command(
         case IncidentState.VERIFYING:
             return f"kintsugi incident {incident} --follow"
         case _:
-            return whole_command(incident)
+            return show_command(incident)

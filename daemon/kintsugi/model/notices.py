@@ -75,7 +75,7 @@ class NoticeRoute:
     matchers: tuple[LabelMatcher, ...] = ()
     hours: Hours | None = None
     limit: MessageLimit
-    template: str = DEFAULT_TEMPLATE
+    template: str
     destinations: tuple[Destination, ...]
 
 

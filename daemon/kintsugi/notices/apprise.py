@@ -20,7 +20,7 @@ from apprise import NotifyFormat, NotifyType
 from kintsugi.decisions.notice_routes import severity_of
 from kintsugi.errors import LedgerError, ProbeFailed
 from kintsugi.ledger import Outbox
-from kintsugi.model.notices import DEFAULT_TEMPLATE, incident_url
+from kintsugi.model.notices import incident_url
 from kintsugi.model.records import ENDED_WELL, Notice
 from kintsugi.model.runbooks import Severity
 from kintsugi.notices.notifier import Way, closed_way
@@ -54,7 +54,7 @@ class AppriseMessage:
     type: NotifyType
 
 
-def message_of(notice: Notice, link: str, template: str = DEFAULT_TEMPLATE) -> AppriseMessage:
+def message_of(notice: Notice, link: str, template: str) -> AppriseMessage:
     """
     Return the message of a notice by a template, with the `link` to its incident, if there is one.
 
@@ -75,7 +75,8 @@ def message_of(notice: Notice, link: str, template: str = DEFAULT_TEMPLATE) -> A
 
 def _code(text: str) -> str:
     """Return a text as a span of code, which it cannot end."""
-    return f"`{text.replace('`', chr(39))}`"
+    plain = text.replace("`", "'")
+    return f"`{plain}`"
 
 
 def read_destinations(file: Path) -> Mapping[str, str]:

@@ -34,7 +34,7 @@ Completion = Callable[[Sequence[Notice]], Awaitable[Sequence[Notice]]]
 """Returns notices as they are to be sent; those that it leaves out are asked for again."""
 
 
-async def no_headlines(notices: Sequence[Notice]) -> Sequence[Notice]:
+async def as_they_are(notices: Sequence[Notice]) -> Sequence[Notice]:
     """Add nothing to notices."""
     return notices
 
@@ -109,7 +109,7 @@ class Notifier:
         *,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        complete: Completion = no_headlines,
+        complete: Completion = as_they_are,
     ) -> None:
         self._settings, self._outbox, self._ways, self._metrics = settings, outbox, ways, metrics
         self._clock, self._complete = clock, complete

@@ -27,7 +27,7 @@ from kintsugi.model.api_types import Answerer, AnswerRequest, TakeResult
 from kintsugi.model.notices import IncidentMessage, incident_url
 from kintsugi.model.questions import Answer, AnswerSource, Question
 from kintsugi.model.records import Notice
-from kintsugi.notices.headlines import IncidentReader
+from kintsugi.notices.notice_texts import IncidentReader
 from kintsugi.notices.notifier import Way
 from kintsugi.notices.pair_files import read_pairs
 from kintsugi.notices.slack_message import BUTTONS, TAKE, WHY, Asked, SlackMessage, escaped, message_of, plain_message

@@ -13,7 +13,7 @@ from kintsugi.actions.probe import ProbeContext, Result, of_objects
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
-from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
+from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import READABLE, SECRETS_STAY
 from kintsugi.commands.references import kinds_of, named, namespace_for, one_kind
 from kintsugi.commands.results import ObjectType
@@ -59,7 +59,7 @@ class DescribeVerb(ProbeVerb[Describe]):
         changes=False,
         usage="kubectl describe TYPE NAME… | TYPE/NAME… | TYPE [-l SELECTOR] [-n NS]",
         example="kubectl describe pod web-1",
-        flags=(*flags.KUBECTL, flags.LABELS, *flags.SHOWN),
+        flags=(*flags.KUBECTL, flags.LABELS, Flag(names=("--show-events",))),
         arguments=(REFERENCE, NAME),
         build=build,
         resources=READABLE,

@@ -12,7 +12,7 @@ from kintsugi.actions.jsonpath import JsonPath
 from kintsugi.actions.probe import ProbeContext, Result, of_objects
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
-from kintsugi.commands.arg_types import NAME, REFERENCE
+from kintsugi.commands.arg_types import NAME, REFERENCE, TEXT
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import READABLE, SECRETS_STAY
 from kintsugi.commands.references import kinds_of, named, scope_of
@@ -86,7 +86,12 @@ class GetVerb(ProbeVerb[Get]):
         example="kubectl get pods -l app=web",
         flags=(
             *flags.KUBECTL,
-            *(flags.EVERYWHERE, flags.LABELS, flags.FIELDS, flags.SORT_BY, *flags.SHOWN),
+            *(flags.EVERYWHERE, flags.LABELS, flags.FIELDS, flags.SORT_BY, flags.OUTPUT, flags.NO_HEADERS),
+            *(flags.SHOW_LABELS, *(Flag(names=(name,)) for name in ("--show-kind", "--show-managed-fields"))),
+            *(
+                Flag(names=names, kind=TEXT)
+                for names in (("-L", "--label-columns"), ("--template",), ("--chunk-size",))
+            ),
             *(flags.WATCH, Flag(names=("--ignore-not-found",), key="ignore_not_found")),
         ),
         arguments=(REFERENCE, NAME),

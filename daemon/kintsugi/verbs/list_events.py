@@ -59,7 +59,7 @@ class EventsVerb(ProbeVerb[Events]):
         example="kubectl events --for=pod/web-1 --types=Warning",
         flags=(
             *flags.KUBECTL,
-            *(flags.EVERYWHERE, flags.WATCH, *flags.SHOWN),
+            *(flags.EVERYWHERE, flags.WATCH, flags.OUTPUT, flags.NO_HEADERS),
             Flag(names=("--for",), key="about", kind=REFERENCE),
             Flag(names=("--types",), key="types", kind=arg_types.TYPES),
         ),

@@ -74,7 +74,7 @@ class TopVerb(ProbeVerb[Top]):
         example="kubectl top nodes",
         flags=(
             *flags.KUBECTL,
-            *(flags.EVERYWHERE, flags.LABELS, *flags.SHOWN),
+            *(flags.EVERYWHERE, flags.LABELS, flags.NO_HEADERS, Flag(names=("--containers",))),
             Flag(names=("--sort-by",), key="sort_by", kind=arg_types.USAGE),
         ),
         arguments=(REFERENCE, NAME),

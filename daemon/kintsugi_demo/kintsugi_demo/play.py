@@ -151,10 +151,10 @@ async def answer(scene: DemoScene, stage: DemoStage, incidents: Incidents) -> No
     for each in incidents.values():
         asked, incident = each.questions[-1:], each.incident
         if incident.state is IncidentState.AWAITING_APPROVAL and asked and asked[0].answered is None:
-            command = f"reject {incident.id} --why {scene.rejects!r}" if scene.rejects else f"approve {incident.id}"
-            verb = "rejects" if scene.rejects else "approves"
-            stage.write(f"       {WHO} reads the question and {verb} the plan: $ kintsugi {command}")
-            given = Answer.NO if scene.rejects else Answer.YES
+            given, verb, why = Answer.YES, "approve", ""
+            if scene.rejects:
+                given, verb, why = Answer.NO, "reject", f" --why {scene.rejects!r}"
+            stage.write(f"       {WHO} reads the question and {verb}s the plan: $ kintsugi {verb} {incident.id}{why}")
             request = AnswerRequest(path=asked[0].path, plan=asked[0].plan, answer=given, why=scene.rejects)
             await stage.ask(partial(DaemonClient.answer, incident=incident.id, request=request))
 

@@ -85,7 +85,11 @@ async def roll_out(stage: DemoStage, name: str, image: str) -> None:
     found = stage.cluster.get(resources.DEPLOYMENTS, name, NAMESPACE)
     assert found is not None, name
     [container] = found["spec"]["template"]["spec"]["containers"]
-    spec = {"template": {"spec": {"containers": [{**container, "image": image}]}}}
+    change(stage, name, {"template": {"spec": {"containers": [{**container, "image": image}]}}})
+
+
+def change(stage: DemoStage, name: str, spec: Mapping[str, object]) -> None:
+    """Apply fields of the spec of a Deployment."""
     metadata = {"name": name, "namespace": NAMESPACE}
     stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
 
@@ -93,8 +97,7 @@ async def roll_out(stage: DemoStage, name: str, image: str) -> None:
 async def scale_to_zero(stage: DemoStage) -> None:
     """Scale the web service to zero, as a person does."""
     stage.write(f"       $ kubectl scale deployment/{shop.WEB} --replicas=0 -n {NAMESPACE}")
-    metadata = {"name": shop.WEB, "namespace": NAMESPACE}
-    stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": 0}})
+    change(stage, shop.WEB, {"replicas": 0})
 
 
 async def check_left_alone(stage: DemoStage, _: Incidents) -> str:

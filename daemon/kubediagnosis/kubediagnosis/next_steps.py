@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kubediagnosis.causes import Cause, CauseKind, Diagnosis
+from kubediagnosis.causes import Cause, CauseKind, Diagnosis, EvidenceSource
 from kubediagnosis.last_change import covering
 
 CLUSTER_SCOPED = frozenset(
@@ -31,7 +31,7 @@ _WORKLOAD = "deployment|statefulset|daemonset"
 _WEBHOOK = "validatingwebhookconfiguration|mutatingwebhookconfiguration"
 _EDIT = "kubectl edit {object}{n}"
 _RESTART = "kubectl rollout restart {workload}{own}"
-_LOGS = "kubectl logs {pod}{n} -c {key}"
+_LOGS = "kubectl logs {pod}{n} -c {container}"
 _DESCRIBE = "kubectl describe {object}{n}"
 
 
@@ -47,10 +47,11 @@ class NextStep:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Row:
     """
-    The step for objects of some types where a field matches; the whole pattern has to. The key is its last `[…]`.
+    The step for objects of some types where a field matches; the whole pattern has to.
 
-    Commands are templates: `{object}` and `{name}` of the cause, `{key}`, its `{pod}`, the diagnosed `{workload}`, and the
-    namespaces of both with their option, `{n}` and `{own}`.
+    Texts and commands are templates: `{object}`, `{name}` and `{field}` of the cause; the last `[…]` of the field as its `{key}`,
+    the first as its `{container}`; a `{pod}` that shows it; the diagnosed `{workload}`; the namespaces of the object and of the
+    workload with their option, `{n}` and `{own}`.
     """
 
     types: str
@@ -61,13 +62,13 @@ class _Row:
     probe: str = _DESCRIBE
 
 
+_MISSING = _Row(
+    types=".*",
+    text="Apply the manifest of {object} again: nothing of it is left in the cluster, so no command can bring it back.",
+    probe="kubectl get events{n}",
+)
+
 _ROWS: Sequence[_Row] = (
-    _Row(
-        types=".*",
-        kinds=frozenset({CauseKind.MISSING_WORKLOAD, CauseKind.MISSING_CONFIGURATION, CauseKind.SERVICE_ROUTING}),
-        text="Apply the manifest of {object} again: nothing of it is left in the cluster, so no command can bring it back.",
-        probe="kubectl get events{n}",
-    ),
     _Row(
         types="serviceaccount",
         text="Create the service account again.",
@@ -131,16 +132,29 @@ _ROWS: Sequence[_Row] = (
         commands=("kubectl scale {object}{n} --replicas=1",),
     ),
     _Row(
+        types=".*",
+        field=".*",
+        kinds=frozenset({CauseKind.CERTIFICATE}),
+        text="Renew the certificate of {object} with its issuer: nothing in the cluster has a newer one.",
+    ),
+    # What follows may speak of the workload's own pods: those of an upstream are not known here.
+    _Row(
+        types=".+",
+        field=".+",
+        kinds=frozenset({CauseKind.UPSTREAM}),
+        text="Correct {field} of {object}: this service is well as soon as its upstream is.",
+        commands=(_EDIT,),
+    ),
+    _Row(
+        types=".+",
+        kinds=frozenset({CauseKind.UPSTREAM}),
+        text="Repair {object}: this service is well as soon as that one is.",
+    ),
+    _Row(
         types="resourcequota",
         field=".*",
         text="Raise the quota, remove what uses it up, or change what the template of {workload} requests.",
         commands=(_EDIT, "kubectl edit {workload}{own}"),
-    ),
-    _Row(
-        types=_WEBHOOK,
-        field=".*",
-        kinds=frozenset({CauseKind.CERTIFICATE}),
-        text="Renew the certificate of the webhook's server with its issuer: no command of kubectl does it.",
     ),
     _Row(
         types=_WEBHOOK,
@@ -184,20 +198,14 @@ _ROWS: Sequence[_Row] = (
     _Row(
         types="configmap|secret",
         field=".*",
-        kinds=frozenset({CauseKind.CERTIFICATE}),
-        text="Renew the certificate with its issuer, and write it to {object}: nothing in the cluster has a newer one.",
-    ),
-    _Row(
-        types="configmap|secret",
-        field=".*",
         kinds=frozenset({CauseKind.STALE_CONFIGURATION}),
-        text="Restart the pods: they read {key} when they start.",
+        text="Restart the pods: they read {object} when they start.",
         commands=(_RESTART,),
     ),
     _Row(
         types="configmap|secret",
         field=".*",
-        text="Correct {key}, then restart the pods.",
+        text="Correct {object}, then restart the pods.",
         commands=(_EDIT, _RESTART),
     ),
     _Row(
@@ -226,11 +234,6 @@ _ROWS: Sequence[_Row] = (
     ),
     _Row(
         types=_WORKLOAD,
-        kinds=frozenset({CauseKind.UPSTREAM}),
-        text="Repair {object}: this service is well as soon as that one is.",
-    ),
-    _Row(
-        types=_WORKLOAD,
         kinds=frozenset({CauseKind.NOT_ANSWERING}),
         text="No object is known to be wrong. A restart of all pods may help.",
         commands=(_RESTART,),
@@ -244,14 +247,16 @@ _ROWS: Sequence[_Row] = (
     ),
     _Row(
         types=_WORKLOAD,
-        field=r".*\.resources\.limits\.memory",
-        text="Raise the limit, or repair what needs so much memory.",
+        field=".*",
+        kinds=frozenset({CauseKind.OUT_OF_MEMORY}),
+        text="Give the container more memory, or repair what needs so much.",
         commands=(_EDIT,),
         probe=_LOGS,
     ),
     _Row(
         types=_WORKLOAD,
         field=r"\w+\[[^\]]*\]",
+        kinds=frozenset({CauseKind.CONTAINER_EXIT, CauseKind.INIT_CONTAINER}),
         text="The program ends or hangs by itself: no field is known to be wrong, and its log says more.",
         probe=_LOGS,
     ),
@@ -280,14 +285,13 @@ _ROWS: Sequence[_Row] = (
 def next_step(found: Diagnosis) -> NextStep:
     """Return the next step against the likeliest cause; without a cause, where to look."""
     if not found.causes:
-        probe = f"kubectl describe {found.object} -n {found.namespace}"
-        return NextStep(text=NO_CAUSE, probe=probe)
+        return NextStep(text=NO_CAUSE, probe=f"kubectl describe {found.object} -n {found.namespace}")
     first = found.causes[0]
     if commands := tuple(_undone(found, first)):
         waiting = ", and delete the pods that wait with its template" if len(commands) > 1 else ""
         text = f"Undo the last rollout{waiting}."
         return NextStep(text=text, commands=commands, probe=_text(_DESCRIBE, found, first))
-    row = next(each for each in _ROWS if _fits(each, first))
+    row = _MISSING if _is_missing(first) else next(each for each in _ROWS if _fits(each, first))
     return NextStep(
         text=_text(row.text, found, first),
         commands=tuple(_text(each, found, first) for each in row.commands),
@@ -306,6 +310,16 @@ def _undone(found: Diagnosis, first: Cause) -> Iterator[str]:
         yield from (f"kubectl delete {pod} -n {found.namespace}" for pod in _pods(first))
 
 
+def _is_missing(cause: Cause) -> bool:
+    """Return whether the object was looked for as a whole and is not there; a missing service account can be made anew."""
+    if cause.field or cause.object.startswith("serviceaccount/"):
+        return False
+    looked_for = (
+        each.source is EvidenceSource.FIELD and not each.field for each in cause.evidence if each.object == cause.object
+    )
+    return cause.kind in (CauseKind.MISSING_WORKLOAD, CauseKind.MISSING_CONFIGURATION) or any(looked_for)
+
+
 def _fits(row: _Row, cause: Cause) -> bool:
     type_ = cause.object.partition("/")[0]
     fits = re.fullmatch(row.types, type_) and re.fullmatch(row.field, cause.field)
@@ -314,17 +328,17 @@ def _fits(row: _Row, cause: Cause) -> bool:
 
 def _text(template: str, found: Diagnosis, cause: Cause) -> str:
     type_, _, name = cause.object.partition("/")
-    key = re.search(r"\[([^\]]*)\][^\[]*$", cause.field)
-    own = f" -n {found.namespace}"
+    keys = re.findall(r"\[([^\]]*)\]", cause.field)
     return template.format(
         object=cause.object,
         name=name,
         field=cause.field,
-        key=shlex.quote(key[1]) if key is not None else cause.field,
+        key=shlex.quote(keys[-1]) if keys else cause.field,
+        container=shlex.quote(keys[0]) if keys else cause.field,
         pod=next(iter(_pods(cause)), cause.object),
         workload=found.object,
         n="" if type_ in CLUSTER_SCOPED else f" -n {cause.namespace or found.namespace}",
-        own=own,
+        own=f" -n {found.namespace}",
     )
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-LONG = 6
+_LONG = 6
 """Letters from which a word may have two slips; with two of them, a shorter word would be as near to many others."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word within two slips of this one, within one of a short word; "" where none is so near."""
-    most = 2 if sum(map(str.isalnum, word)) >= LONG else 1
+    most = 2 if sum(map(str.isalnum, word)) >= _LONG else 1
     near = ((_slips(word.lower(), each.lower()), each) for each in known if abs(len(word) - len(each)) <= most)
     slips, found = min(near, default=(most + 1, ""))
     return found if slips <= most else ""

@@ -13,7 +13,7 @@ from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.questions import Question
 from kintsugi.model.records import IncidentState, Notice, UndoRecord
-from kintsugi.notices.headlines import NoticeHeadlines
+from kintsugi.notices.notice_texts import NoticeTexts
 from kintsugi.sources.alertmanager import decode
 from kubediagnosis.causes import ObjectChange
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step
@@ -29,9 +29,9 @@ def notice(incident: str | None, kind: IncidentState = IncidentState.NEEDS_OPERA
     return Notice(id=f"ntc-{incident}-{kind}", incident=incident, kind=kind, text="it is so", created=NOW, due=NOW)
 
 
-def headlines(ledger: Ledger, *affected: str, after: timedelta = timedelta(0)) -> NoticeHeadlines:
+def headlines(ledger: Ledger, *affected: str, after: timedelta = timedelta(0)) -> NoticeTexts:
     """Return what completes notices, so long after they were made."""
-    return NoticeHeadlines(incidents=LedgerIncidents(ledger, affected), clock=lambda: NOW + after, delay=TIMEOUT)
+    return NoticeTexts(incidents=LedgerIncidents(ledger, affected), clock=lambda: NOW + after, delay=TIMEOUT)
 
 
 async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.model.records import IncidentState
-from kintsugi.notices.headlines import problem_lines
+from kintsugi.notices.notice_texts import problem_lines
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from kubediagnosis.diagnose import FINDERS, diagnose, rank_of
 from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed

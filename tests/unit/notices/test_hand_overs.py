@@ -17,7 +17,7 @@ from kintsugi.decisions.remedies import remedy
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Notice, Occasion, StepState, UndoRecord
 from kintsugi.model.remedies import RevisionFacts
-from kintsugi.notices.headlines import NoticeHeadlines
+from kintsugi.notices.notice_texts import NoticeTexts
 from kintsugi.runner.report import hand_over
 from kubediagnosis.diagnose import diagnose
 from tests.contract.ledger.build import NOW, begin, step
@@ -64,7 +64,7 @@ async def notice_of(row: str, ledger: Ledger) -> str:
     text = hand_over(f"web is not healthy: 1 of 2 ready; {why}", await ledger.incidents.steps(run.id))
     await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, text, NOW)
     told = Notice(id="ntc-1", incident=run.incident, kind=IncidentState.NEEDS_OPERATOR, text=text, created=NOW, due=NOW)
-    headlines = NoticeHeadlines(incidents=LedgerIncidents(ledger), clock=lambda: NOW, delay=timedelta(0))
+    headlines = NoticeTexts(incidents=LedgerIncidents(ledger), clock=lambda: NOW, delay=timedelta(0))
     (complete,) = await headlines.complete([told])
     return complete.text.replace(run.incident, "inc-1")
 

@@ -22,7 +22,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
 from kintsugi.model.rules import Mode
-from kintsugi.notices.headlines import NoticeHeadlines
+from kintsugi.notices.notice_texts import NoticeTexts
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.sources.cluster import ClusterWatch
@@ -216,9 +216,7 @@ class Daemon(PipelineBench):
             on_fault=self.pipeline.evaluate_refused,
         )
         self.observed.outage = self.outages.outages.get
-        self.headlines = NoticeHeadlines(
-            incidents=LedgerIncidents(self.ledger), clock=virtual_clock, delay=timedelta(0)
-        )
+        self.headlines = NoticeTexts(incidents=LedgerIncidents(self.ledger), clock=virtual_clock, delay=timedelta(0))
 
     @override
     def _supervisor(self) -> Any:

@@ -18,7 +18,7 @@ from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.questions import Answer, Question
 from kintsugi.model.records import Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.notices.headlines import NoticeHeadlines
+from kintsugi.notices.notice_texts import NoticeTexts
 from kintsugi.pipeline.previews import RunPreviewer
 from kintsugi.telemetry import Containment, FailureScope
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS
@@ -413,7 +413,7 @@ class Questions:
 
     async def notices(self) -> list[str]:
         """Return the notices as they are sent."""
-        headlines = NoticeHeadlines(incidents=LedgerIncidents(self.ledger), clock=virtual_clock, delay=timedelta(0))
+        headlines = NoticeTexts(incidents=LedgerIncidents(self.ledger), clock=virtual_clock, delay=timedelta(0))
         due = await self.ledger.outbox.due_notices(moment(hours=1), 100)
         return [each.text for each in await headlines.complete(due)]
 

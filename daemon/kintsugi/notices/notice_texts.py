@@ -33,7 +33,7 @@ class IncidentReader(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NoticeHeadlines:
+class NoticeTexts:
     """
     Puts the incident and its cause before each notice, and after it what was done and what a person does next.
 
