@@ -186,13 +186,13 @@ $(READY): requirements-test.lock pyproject.toml $(wildcard daemon/*/pyproject.to
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Kintsugi needs Python 3.11 or newer, and {sys.executable} is older: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(PIP) --require-hashes --requirement requirements-test.lock
-	@$(PIP) --no-deps --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubediagnosis --editable daemon/kubesim --editable . --editable daemon/kintsugi_restore --editable daemon/kintsugi_demo
+	@$(PIP) --no-deps --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubediagnosis --editable daemon/kubesim --editable . --editable daemon/kintsugi_restore --editable daemon/kintsugi_demo --editable daemon/kintsugi_import
 	@touch $@
 
 # The tool that makes the changes stands beside the tests that it runs, and nothing else needs it.
 $(MUTANTS)/ready: requirements-test.lock pyproject.toml
 	@test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv $(MUTANTS)
 	@$(MUTANTS)/bin/python -m $(INSTALL) --require-hashes --requirement requirements-test.lock
-	@$(MUTANTS)/bin/python -m $(INSTALL) --no-deps --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubediagnosis --editable daemon/kubesim --editable . --editable daemon/kintsugi_restore --editable daemon/kintsugi_demo
+	@$(MUTANTS)/bin/python -m $(INSTALL) --no-deps --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubediagnosis --editable daemon/kubesim --editable . --editable daemon/kintsugi_restore --editable daemon/kintsugi_demo --editable daemon/kintsugi_import
 	@$(MUTANTS)/bin/python -m $(INSTALL) --no-build-isolation --editable '.[mutants]'
 	@touch $@

@@ -34,6 +34,7 @@ COUNTED = {
     "kintsugi": ROOT / "daemon" / "kintsugi",
     "kintsugi_restore": ROOT / "daemon" / "kintsugi_restore",
     "kintsugi_demo": ROOT / "daemon" / "kintsugi_demo",
+    "kintsugi_import": ROOT / "daemon" / "kintsugi_import",
     "kubesim": ROOT / "daemon" / "kubesim",
     "kubediagnosis": ROOT / "daemon" / "kubediagnosis",
     "kubeobjects": ROOT / "daemon" / "kubeobjects",

@@ -7,7 +7,7 @@ that help comes at once.
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -16,7 +16,6 @@ from kintsugi import __version__
 from kintsugi.cli import author, daemon, operator
 from kintsugi.cli.errors import ExitCode, exit_for, print_error
 from kintsugi.cli.help_groups import GroupedCommands
-from kintsugi.cli.options import spread
 from kintsugi.errors import KintsugiError
 
 _COLLECT_AFTER = 100_000
@@ -53,21 +52,31 @@ def kintsugi(
     """
 
 
-async def demo() -> ExitCode:
-    """Break services in embedded clusters: this needs the package `kintsugi-demo`, which is not installed."""
-    raise KintsugiError("the demonstration is not installed: pip install 'kintsugi-daemon[demo]'")
+INSTALLED_APART = ("demo", "import")
+"""The commands that are distributions of their own, with an extra of that name."""
 
 
-def register_demo(app: typer.Typer) -> None:
-    """Put `kintsugi demo` of the distribution `kintsugi-demo`, found by its entry point, in the place of the command above."""
+def absent(name: str) -> Callable[[], ExitCode]:
+    """Return the command that stands for one whose distribution is not installed."""
+
+    def command() -> ExitCode:
+        raise KintsugiError(f"`kintsugi {name}` is not installed: pip install 'kintsugi-daemon[{name}]'")
+
+    command.__doc__ = f"This needs the package `kintsugi-{name}`, which is not installed."
+    return command
+
+
+def register_installed(app: typer.Typer, name: str) -> None:
+    """Put a command of another distribution, found by its entry point, in the place of the one above."""
     from importlib.metadata import entry_points
 
-    for each in entry_points(group="kintsugi.commands", name="demo"):
+    for each in entry_points(group="kintsugi.commands", name=name):
         each.load()(app)
 
 
 daemon.register(app)
-app.command("demo", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(spread(demo))
+for _name in INSTALLED_APART:
+    app.command(_name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(absent(_name))
 author.register(app)
 operator.register(app)
 
@@ -77,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] != ["run"]:
         gc.set_threshold(_COLLECT_AFTER)
-    if words[:1] == ["demo"]:
-        register_demo(app)
+    if words[:1] and words[0] in INSTALLED_APART:
+        register_installed(app, words[0])
     try:
         app(args=words, prog_name="kintsugi")
     except KintsugiError as error:

@@ -64,6 +64,7 @@ GROUPS = (
         example="kintsugi init services/ -n production",
         summaries={
             "init": "Write a first catalog for the cluster's workloads.",
+            "import": "Make runbooks of Markdown pages.",
             "validate": "Check rules and runbooks, and report every mistake.",
             "fmt": "Format rules and runbooks; comments stay.",
             "schema": "Print the JSON Schema of the documents, for editors.",

@@ -49,15 +49,15 @@ def test_the_scenes_are_listed_without_the_embedded_cluster(
     assert "crash-loop" in capsys.readouterr().out
 
 
-async def test_the_command_line_says_in_one_line_what_to_install_where_it_is_not(
+def test_the_command_line_says_in_one_line_what_to_install_where_it_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: importlib.metadata.EntryPoints(()))
     app = typer.Typer()
-    cli.register_demo(app)
+    cli.register_installed(app, "demo")
     assert app.registered_commands == [], "nothing takes the place of the command that says so"
     with pytest.raises(KintsugiError, match=r"pip install 'kintsugi-daemon\[demo\]'"):
-        await cli.demo()
+        cli.absent("demo")()
 
 
 WEB = ServiceSummary(

@@ -14,7 +14,7 @@ import yaml
 from kintsugi.catalog import catalog_paths
 from kintsugi.catalog import load as load_catalog
 from kintsugi.catalog.scaffold import FoundWorkload, document
-from kintsugi.cli import app, main, register_demo
+from kintsugi.cli import INSTALLED_APART, app, main, register_installed
 from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import load
 from kubeobjects.resources import DEPLOYMENTS
@@ -57,7 +57,8 @@ def test_alertmanager_takes_the_receiver_that_the_readme_shows(tmp_path: Path) -
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_ours_is_one(page: Path) -> None:
     """The names of commands, and their flags, are those of the command line."""
-    register_demo(app)
+    for name in INSTALLED_APART:
+        register_installed(app, name)
     group = typer.main.get_group(app)
     for whole in commands(page.read_text()):
         line = re.split(r" \\?\| ", whole)[0]  # what it is piped into is another program

@@ -9,12 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tests.unit.project.tree import DEMO, DIAGNOSIS, KUBEOBJECTS, KUBESIM, RESTORE, ROOT
+from tests.unit.project.tree import DEMO, DIAGNOSIS, IMPORT, KUBEOBJECTS, KUBESIM, RESTORE, ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROJECTS = [
     tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    for folder in (ROOT, KUBEOBJECTS, DIAGNOSIS, KUBESIM, DEMO, RESTORE)
+    for folder in (ROOT, KUBEOBJECTS, DIAGNOSIS, KUBESIM, DEMO, RESTORE, IMPORT)
 ]
 PROJECT = PROJECTS[0]
 LOCAL = {each["name"]: each for each in PROJECTS}

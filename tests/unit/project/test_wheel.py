@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.project.tree import DEMO, DIAGNOSIS, KUBEOBJECTS, KUBESIM, PACKAGES, RESTORE, ROOT
+from tests.unit.project.tree import DEMO, DIAGNOSIS, IMPORT, KUBEOBJECTS, KUBESIM, PACKAGES, RESTORE, ROOT
 
 FOLDERS = {
     "kintsugi": ROOT,
@@ -20,6 +20,7 @@ FOLDERS = {
     "kubesim": KUBESIM,
     "kintsugi_demo": DEMO,
     "kintsugi_restore": RESTORE,
+    "kintsugi_import": IMPORT,
 }
 
 

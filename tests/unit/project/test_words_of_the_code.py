@@ -114,7 +114,7 @@ def test_each_module_that_a_docstring_or_a_page_names_is_there() -> None:
     """In full, `kintsugi.runner.journal`; and in short, `runner.journal`, in docstrings of the daemon."""
     texts = [(each.name, text) for each in modules(ROOT / "daemon") for text in documented(each)]
     texts += [(str(page.relative_to(ROOT)), page.read_text()) for page in pages() if page.name != "CHANGELOG.md"]
-    whole = r"\b(?:kintsugi|kintsugi_demo|kintsugi_restore|kubediagnosis|kubeobjects|kubesim)(?:\.[a-z_]+)+(?:\.[A-Z]\w+)?(?=[`\s,;:)]|\.\s|\.$)"
+    whole = r"\b(?:kintsugi|kintsugi_demo|kintsugi_import|kintsugi_restore|kubediagnosis|kubeobjects|kubesim)(?:\.[a-z_]+)+(?:\.[A-Z]\w+)?(?=[`\s,;:)]|\.\s|\.$)"
     named = {name: where for where, text in texts for name in re.findall(whole, text)}
     folders = {each.parent.name for each in PACKAGE.glob("*/__init__.py")}
     settings = {name for name, _ in known_settings()}

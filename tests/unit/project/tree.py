@@ -11,7 +11,8 @@ PACKAGE = ROOT / "daemon" / "kintsugi"
 KUBEOBJECTS, KUBESIM = ROOT / "daemon" / "kubeobjects", ROOT / "daemon" / "kubesim"
 DIAGNOSIS = ROOT / "daemon" / "kubediagnosis"
 DEMO, RESTORE = ROOT / "daemon" / "kintsugi_demo", ROOT / "daemon" / "kintsugi_restore"
-SOURCES = (ROOT / "daemon", KUBEOBJECTS, DIAGNOSIS, KUBESIM, DEMO, RESTORE)
+IMPORT = ROOT / "daemon" / "kintsugi_import"
+SOURCES = (ROOT / "daemon", KUBEOBJECTS, DIAGNOSIS, KUBESIM, DEMO, RESTORE, IMPORT)
 """What stands on the path of imports: one folder a distribution."""
 
 PACKAGES = (
@@ -21,6 +22,7 @@ PACKAGES = (
     KUBESIM / "kubesim",
     DEMO / "kintsugi_demo",
     RESTORE / "kintsugi_restore",
+    IMPORT / "kintsugi_import",
 )
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

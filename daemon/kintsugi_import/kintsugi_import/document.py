@@ -1,0 +1,229 @@
+"""Writes a procedure as a runbook that loads: what the catalog does not take becomes a step for a person."""
+
+import io
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import LiteralScalarString
+
+from kintsugi.catalog import CatalogErrors, Problem, Source, load_sources
+from kintsugi.catalog.parameters import read_text
+from kintsugi_import.draft import Group, Procedure, StepDraft
+from kintsugi_import.reading import Verdict
+from kintsugi_import.words import Role
+
+PAGE = "kintsugi.dev/page"
+DIGEST = "kintsugi.dev/page-digest"
+_WIDTH = 118
+_HOLE = re.compile(r"\$\{")
+_USED = re.compile(r"\bparams\.([a-z][a-z0-9_]*)")
+_AT_STEP = re.compile(r"spec\.(?:rollback\.)?steps\[\d+\](?:\.steps\[\d+\])?")
+
+
+class PageProblems(CatalogErrors):
+    """The documents beside the imported ones do not load; nothing was written."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Written:
+    """A procedure as YAML, with the path of each step in it."""
+
+    text: str
+    places: dict[str, StepDraft] = field(default_factory=dict)
+
+
+def runbook(procedure: Procedure, page: Mapping[str, str], others: Sequence[Source], services: frozenset[str]) -> str:
+    """
+    Return the document of a procedure, "" where it has no step.
+
+    `page` are the annotations that name the page. `others` are the documents that it will load with, `services` the names of their
+    services. A step that does not load becomes a person's. Raises PageProblems when the others do not load.
+    """
+    name = f"{procedure.name}.yaml"
+    while any(True for _ in procedure.steps):
+        written = _Writer(procedure=procedure, page=page, services=services).write()
+        try:
+            load_sources([*others, Source(name=name, content=written.text.encode())])
+        except CatalogErrors as errors:
+            own = [each for each in errors.problems if each.file == name]
+            if not own or not _hand_over(procedure, written, own):
+                raise PageProblems(errors.problems) from errors
+            continue
+        return written.text
+    return ""
+
+
+def _hand_over(procedure: Procedure, written: Written, problems: Sequence[Problem]) -> bool:
+    """Give a person the steps that do not load. Returns whether there was one."""
+    any_step = False
+    for problem in problems:
+        place = _AT_STEP.match(problem.path)
+        wrong = [written.places[place[0]]] if place and place[0] in written.places else []
+        if found := re.match(r"spec\.parameters\.([a-z0-9_]+)", problem.path):
+            wrong = [each for each in procedure.steps if each.reading and found[1] in _USED.findall(each.reading.run)]
+        for step in wrong:
+            if step.reading is None:
+                continue
+            any_step = True
+            step.reading, step.text, step.expect = None, step.name, ""
+            for command in step.source:
+                command.verdict, command.reason = Verdict.PERSON, problem.message
+            step.command = "\n".join(command.text for command in step.source)
+    return any_step
+
+
+@dataclass(kw_only=True, slots=True)
+class _Writer:
+    """Writes one procedure."""
+
+    procedure: Procedure
+    page: Mapping[str, str]
+    services: frozenset[str]
+    places: dict[str, StepDraft] = field(default_factory=dict)
+
+    def write(self) -> Written:
+        """Write it."""
+        forward = [group for group in self.procedure.groups if group.role is not Role.ROLLBACK]
+        back = [group for group in self.procedure.groups if group.role is Role.ROLLBACK]
+        steps = "".join(self._groups(forward, "spec.steps"))
+        undo = "".join(self._groups(back, "spec.rollback.steps"))
+        if not steps:
+            steps, undo = "".join(self._groups(back, "spec.steps")), ""
+        head = {
+            "apiVersion": "kintsugi.dev/v1alpha1",
+            "kind": "Runbook",
+            "metadata": {"name": self.procedure.name, "annotations": dict(self.page)},
+        }
+        spec: dict[str, object] = {"title": self.procedure.title}
+        if self.procedure.service in self.services:
+            spec["service"] = self.procedure.service
+        used = set(_USED.findall(steps + undo))
+        if parameters := {name: self._parameter(name) for name in self.procedure.parameters if name in used}:
+            spec["parameters"] = parameters
+        text = _dump(head) + "spec:\n" + _indented(_dump(spec), 2) + "  steps:\n" + _indented(steps, 4)
+        after = {"after": self.procedure.after} if self.procedure.after else {}
+        if undo or after:
+            text += "  rollback:\n" + _indented(_dump(after) if after else "", 4)
+            text += "    steps:\n" + _indented(undo, 6) if undo else ""
+        return Written(text=text, places=self.places)
+
+    def _parameter(self, name: str) -> Mapping[str, object]:
+        known = self.procedure.parameters[name]
+        made: dict[str, object] = {"type": known.type or "string"}
+        if known.label:
+            made["from"] = f"alert.labels.{known.label}"
+        if known.default:
+            try:
+                made["default"] = read_text(str(made["type"]), known.default, 1.0)
+                made["default"] = (
+                    known.default if made["type"] in ("duration", "string", "name", "url") else made["default"]
+                )
+            except ValueError:
+                made.pop("default", None)
+        return made
+
+    def _groups(self, groups: Sequence[Group], path: str) -> Iterator[str]:
+        at = 0
+        for group in groups:
+            comment = _comment(group.texts)
+            if not group.steps:
+                yield comment and f"# {group.name}:\n{comment}\n"
+                continue
+            if len(group.steps) == 1:
+                yield comment
+                for text in self._steps(group.steps, path, at, group):
+                    yield text
+                    at += 1
+                continue
+            self._place_inner(group, f"{path}[{at}]")
+            inner = "".join(self._steps(group.steps, f"{path}[{at}].steps", 0, None))
+            made: dict[str, object] = {
+                "id": _group_id(group, self.procedure),
+                "name": group.name or self.procedure.title,
+            }
+            if group.question and any(step.reading is None or step.reading.changes for step in group.steps):
+                made["approve"] = {"question": _literal(group.question), "onNo": "skip"}
+            yield comment + _item(_dump(made) + "steps:\n" + _indented(inner, 2))
+            at += 1
+
+    def _place_inner(self, group: Group, path: str) -> None:
+        """A group has no place of its own: what is wrong with it is wrong with its first step."""
+        self.places[path] = group.steps[0]
+
+    def _steps(self, steps: Sequence[StepDraft], path: str, at: int, group: Group | None) -> Iterator[str]:
+        for step in steps:
+            if step.reading is not None and step.reading.finds:
+                found = f"{step.id}_found"
+                look = {"id": found, "name": f"Find: {step.name}", "run": step.reading.finds, "onFailure": "continue"}
+                self.places[f"{path}[{at}]"] = step
+                yield _item(_dump(look))
+                at += 1
+            self.places[f"{path}[{at}]"] = step
+            yield self._step(step, group)
+            at += 1
+
+    def _step(self, step: StepDraft, group: Group | None) -> str:
+        made: dict[str, object] = {"id": step.id, "name": step.name}
+        reading = step.reading
+        if reading is None:
+            manual: dict[str, object] = {"text": _text(_literal(step.text or step.name))}
+            if step.command:
+                manual["command"] = _text(_literal(step.command))
+            made["manual"] = manual
+            return _comment(sorted({f"{each.text}: {each.reason}" for each in step.source})) + _item(_dump(made))
+        if reading.for_each:
+            made["forEach"] = f"steps.{step.id}_found.items" if reading.finds else reading.for_each
+        if reading.for_each == "service.pods":
+            made["when"] = "each.unhealthy"
+        if reading.changes:
+            question = group.question if group is not None and group.question else step.question
+            made["approve"] = {"question": _literal(question), "onNo": "skip"}
+        made["run"] = reading.run
+        if step.expect:
+            made["expect"] = step.expect
+        if not reading.changes:
+            made["onFailure"] = "continue"
+        said = [*reading.notes, *([f"expected: {step.expected}"] if step.expected and not step.expect else [])]
+        return _comment(said) + _item(_dump(made))
+
+
+def _group_id(group: Group, procedure: Procedure) -> str:
+    number = procedure.groups.index(group) + 1
+    words = re.findall(r"[a-z0-9]+", group.name.lower())[:4] if group.name.isascii() else []
+    return f"section_{number}" + "".join(f"_{word}" for word in words)[:40]
+
+
+def _literal(text: str) -> str:
+    """Escape what would be a value: a page's text is said as it stands."""
+    return _HOLE.sub("$${", text)
+
+
+def _text(text: str) -> str:
+    return LiteralScalarString(text) if "\n" in text else text
+
+
+def _comment(texts: Sequence[str]) -> str:
+    lines = [line for text in texts for each in text.split("\n") for line in textwrap.wrap(each, _WIDTH - 10) or [""]]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+
+
+def _item(text: str) -> str:
+    return "- " + _indented(text, 2)[2:] + "\n"
+
+
+def _indented(text: str, by: int) -> str:
+    return textwrap.indent(text, " " * by)
+
+
+def _dump(value: object) -> str:
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.allow_unicode = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    if value:
+        yaml.dump(value, stream)
+    return stream.getvalue()

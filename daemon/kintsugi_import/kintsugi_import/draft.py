@@ -1,0 +1,370 @@
+"""Puts the steps of a page together: which procedures it has, their groups in the page's order, and each command's step."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kintsugi_import.page import Code, Element, Heading, Marker, Page, Passage
+from kintsugi_import.reading import Reading, Verdict, field_of, narrower, parameter_name, read_statement
+from kintsugi_import.shell import SHELLS, Statement, statements
+from kintsugi_import.words import (
+    Label,
+    Role,
+    alternative,
+    duration_in,
+    expectation,
+    external_address,
+    label_of,
+    labelled,
+    role_of,
+    unhealthy_pod,
+)
+
+_ALERT = re.compile(r"^(?:Alert(?: name)?: )?`?([A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+)`?$")
+_NUMBERED = re.compile(r"^(?:step|phase|ステップ|フェーズ)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE)
+_MOST_NAME = 100
+
+
+@dataclass(kw_only=True, slots=True)
+class StepDraft:
+    """
+    A step in the making. A person's has `command`, the exact text, and a reason for each command in it; one that Kintsugi runs has
+    its `reading`.
+    """
+
+    id: str
+    name: str
+    line: int
+    reading: Reading | None = None
+    text: str = ""
+    command: str = ""
+    question: str = ""
+    expected: str = ""
+    expect: str = ""
+    bound: str = ""
+    source: "list[CommandDraft]" = field(default_factory=list)
+
+
+@dataclass(kw_only=True, slots=True)
+class CommandDraft:
+    """One command of the page, and what becomes of it."""
+
+    text: str
+    line: int
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(kw_only=True, slots=True)
+class Group:
+    """The steps of one section, and its other texts. `question` is asked before all of them, "" without one."""
+
+    name: str
+    role: Role
+    line: int
+    question: str = ""
+    steps: list[StepDraft] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True, slots=True)
+class ParameterDraft:
+    """A value that a page leaves open: its type, the alert's label that has it ("" without one), and its default."""
+
+    type: str = ""
+    label: str = ""
+    default: str = ""
+    shown: str = ""
+
+
+@dataclass(kw_only=True, slots=True)
+class Procedure:
+    """A runbook in the making. `commands` are all commands of its part of the page."""
+
+    name: str
+    title: str
+    service: str = ""
+    alert: str = ""
+    after: str = ""
+    groups: list[Group] = field(default_factory=list)
+    parameters: dict[str, ParameterDraft] = field(default_factory=dict)
+    commands: list[CommandDraft] = field(default_factory=list)
+
+    @property
+    def steps(self) -> Iterator[StepDraft]:
+        """Yield all its steps."""
+        return (step for group in self.groups for step in group.steps)
+
+
+def procedures(page: Page, stem: str) -> list[Procedure]:
+    """Return the procedures of a page; `stem` names one that has no name of its own."""
+    parts = list(_parts(page, stem))
+    return [_Drafting(procedure=procedure, own=own).draft(elements) for procedure, own, elements in parts]
+
+
+def _parts(page: Page, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Element]]]:
+    """Split a page by identifiers, or by names of alerts; each part with the level of its heading."""
+    elements = page.elements
+    heads = [at for at, each in enumerate(elements) if isinstance(each, Heading)]
+    named: list[tuple[int, str, str]] = []
+    for at, each in enumerate(elements):
+        label, value = labelled(each.text) if isinstance(each, Passage) else (None, "")
+        if label is Label.ID and (found := re.match(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", value)):
+            head = max((head for head in heads if head < at), default=0)
+            named.append((head, found[0], ""))
+    if not named:
+        alerts = [(at, _ALERT.match(elements[at].text)) for at in heads]
+        named = [(at, _kebab(found[1]), found[1]) for at, found in alerts if found]
+        named = named if len(named) > 1 else []
+    if not named:
+        found = _ALERT.match(page.title) or _ALERT.match(stem)
+        yield (
+            Procedure(
+                name=_kebab(found[1] if found else stem), title=page.title or stem, alert=found[1] if found else ""
+            ),
+            1,
+            elements,
+        )
+        return
+    for number, (start, name, alert) in enumerate(named):
+        first = elements[start]
+        end = named[number + 1][0] if number + 1 < len(named) else len(elements)
+        level = first.level if isinstance(first, Heading) else 1
+        title = first.text if isinstance(first, Heading) else name
+        yield Procedure(name=name, title=title, alert=alert), level, elements[start:end]
+
+
+def _kebab(text: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", text)
+    plain = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:63].strip("-")
+    return plain or "page"
+
+
+@dataclass(kw_only=True, slots=True)
+class _Drafting:
+    """Drafts one procedure. `values` are expressions by the names that the page has given a value."""
+
+    procedure: Procedure
+    own: int
+    values: dict[str, str] = field(default_factory=dict)
+    roles: dict[int, Role] = field(default_factory=dict)
+    lead: str = ""
+    ids: set[str] = field(default_factory=set)
+    group: Group = field(default_factory=lambda: Group(name="", role=Role.TEXT, line=1))
+    balancer: str = ""
+
+    def draft(self, elements: Sequence[Element]) -> Procedure:
+        """Read the elements in order."""
+        for each in elements:
+            match each:
+                case Heading():
+                    self._heading(each)
+                case Passage():
+                    self._passage(each)
+                case Code():
+                    self._code(each, self.lead)
+        self._keep()
+        return self.procedure
+
+    def _heading(self, heading: Heading) -> None:
+        self._keep()
+        name = _NUMBERED.sub("", heading.text)
+        above = next(
+            (self.roles[level] for level in sorted(self.roles, reverse=True) if level < heading.level), Role.TEXT
+        )
+        self.roles = {level: role for level, role in self.roles.items() if level < heading.level}
+        own = role_of(name) if heading.level > self.own else None
+        role = above if above is Role.ROLLBACK or own is None else own
+        self.roles[heading.level] = role
+        self.group = Group(
+            name=name,
+            role=role,
+            line=heading.line,
+            question=name if alternative(name) and heading.level > self.own else "",
+        )
+        self.lead = ""
+
+    def _keep(self) -> None:
+        if self.group.steps or self.group.texts:
+            self.procedure.groups.append(self.group)
+
+    def _passage(self, passage: Passage) -> None:
+        label, value = labelled(passage.text)
+        match label:
+            case Label.ID:
+                return
+            case Label.SERVICE if not self.procedure.service and re.fullmatch(r"[a-z0-9][-a-z0-9]*", value):
+                self.procedure.service = value
+                return
+            case Label.EXPECTED if self.group.steps:
+                self._expect(self.group.steps[-1], value)
+                return
+            case Label.TRIGGER if self.group.role is Role.ROLLBACK and (after := duration_in(value)):
+                self.procedure.after = after
+                return
+        found = [(code, statements(code)) for code in passage.codes]
+        name = self._sentence(passage, found)
+        lead = name if label is not Label.COMMAND else ""
+        for _, each in found:
+            if each:
+                self._statements(each, lead, inside=True)
+        if not any(each for _, each in found):
+            if passage.marker is Marker.NUMBER and self.group.role in (
+                Role.MITIGATION,
+                Role.ROLLBACK,
+                Role.VERIFICATION,
+            ):
+                self._add_person(passage.text, [], passage.line)
+            else:
+                self.group.texts.append(passage.text)
+        self.lead = name
+
+    def _sentence(self, passage: Passage, found: Sequence[tuple[Code, Sequence[Statement]]]) -> str:
+        text = passage.text
+        for code, each in found:
+            if each:
+                text = text.replace(" ".join(code.text.split()), "")
+        return text.strip(" :：-–—.|")
+
+    def _code(self, code: Code, lead: str) -> None:
+        found = statements(code)
+        if not found:
+            self.group.texts.append(code.text.rstrip("\n"))
+            return
+        self._statements(found, lead, inside=False)
+
+    def _statements(self, found: Sequence[Statement], lead: str, *, inside: bool) -> None:
+        entered = False
+        for at, each in enumerate(found):
+            reading = read_statement(each, self.values)
+            if entered and not _of_the_cluster(each):
+                reading = Reading(verdict=Verdict.PERSON, reason="it belongs to the shell that was entered before")
+            entered |= reading.verdict is Verdict.PERSON and _enters(each)
+            self._statement(each, reading, each.comment or (lead if at == 0 or inside else ""), neighbour=at > 0)
+
+    def _statement(self, statement: Statement, reading: Reading, lead: str, *, neighbour: bool) -> None:
+        if statement.items:
+            reading = self._loop(statement)
+        command = CommandDraft(text=statement.text, line=statement.line, verdict=reading.verdict, reason=reading.reason)
+        self.procedure.commands.append(command)
+        if reading.verdict is Verdict.LEFT_OUT:
+            if statement.value and statement.variable and "<" not in statement.value:
+                self._parameter(
+                    parameter_name(statement.variable), "", shown=f"${statement.variable}"
+                ).default = statement.value
+            return
+        if reading.verdict is Verdict.PERSON:
+            self._add_person(lead or self.group.name, [command], statement.line, merge=neighbour)
+            return
+        self._add_run(statement, reading, lead, command)
+
+    def _loop(self, statement: Statement) -> Reading:
+        """Read a loop over words with one command in it."""
+        if len(statement.body) != 1:
+            return Reading(verdict=Verdict.PERSON, reason="it is a loop over several commands")
+        inner = read_statement(statement.body[0], {**self.values, statement.variable: "each"})
+        words = ", ".join(f'"{each}"' for each in statement.items)
+        if inner.verdict is not Verdict.RUN or inner.for_each:
+            return Reading(verdict=Verdict.PERSON, reason=inner.reason or "it is a loop")
+        return Reading(
+            verdict=Verdict.RUN,
+            run=inner.run,
+            changes=inner.changes,
+            parameters=inner.parameters,
+            for_each=f"[{words}]",
+        )
+
+    def _add_run(self, statement: Statement, reading: Reading, lead: str, command: CommandDraft) -> None:
+        name = (lead or self._unnamed(reading))[:_MOST_NAME]
+        step = StepDraft(
+            id=self._id(name, reading.run), name=name, line=statement.line, reading=reading, source=[command]
+        )
+        step.question = lead or self.group.name or name
+        step.bound = self._bound(statement, reading, step)
+        for parameter, kind in (reading.parameters if not step.bound else {}).items():
+            self._parameter(parameter, kind, shown=parameter)
+        if statement.variable:
+            field_read = field_of(statement.command)
+            if field_read:
+                self.values[statement.variable] = f"steps.{step.id}.{field_read}"
+        if re.match(r"kubectl get (svc|services?)[ /]", reading.run):
+            self.balancer = step.id
+        self.group.steps.append(step)
+
+    def _unnamed(self, reading: Reading) -> str:
+        return self.group.name if not self.group.steps and self.group.name else reading.run
+
+    def _bound(self, statement: Statement, reading: Reading, step: StepDraft) -> str:
+        """Return the command with what the page means by its words: unhealthy pods, a balancer's address."""
+        named = [each for each in reading.parameters if unhealthy_pod(each)]
+        if named and reading.changes and not reading.for_each and len(reading.parameters) == 1:
+            step.reading = Reading(
+                verdict=Verdict.RUN,
+                run=reading.run.replace(f"${{params.{named[0]}}}", "${each}"),
+                changes=True,
+                for_each="service.pods",
+            )
+            return step.reading.run
+        for each in reading.parameters:
+            if external_address(each) and self.balancer:
+                run = reading.run.replace(f"${{params.{each}}}", f"${{steps.{self.balancer}.item.address}}")
+                left = {name: kind for name, kind in reading.parameters.items() if name != each}
+                step.reading = Reading(
+                    verdict=Verdict.RUN, run=run, changes=reading.changes, parameters=left, notes=reading.notes
+                )
+                for name, kind in left.items():
+                    self._parameter(name, kind, shown=name)
+                return run
+        return ""
+
+    def _add_person(self, text: str, commands: list[CommandDraft], line: int, *, merge: bool = False) -> None:
+        """Add a step for a person, or let the person's step before it have this command, too."""
+        last = self.group.steps[-1] if self.group.steps else None
+        if last is not None and last.reading is None and (merge or (last.command and commands)):
+            last.source += commands
+            last.text = last.text if text in last.text or not text else f"{last.text}\n{text}"
+        else:
+            name = (text or (commands[0].text if commands else ""))[:_MOST_NAME]
+            last = StepDraft(id=self._id(name, ""), name=name, line=line, text=text or name, source=list(commands))
+            self.group.steps.append(last)
+        last.command = "\n".join(each.text for each in last.source)
+
+    def _expect(self, step: StepDraft, expected: str) -> None:
+        step.expected = expected
+        if step.reading is not None and not step.reading.changes:
+            step.expect = expectation(step.reading.run, expected)
+
+    def _parameter(self, name: str, kind: str, *, shown: str) -> ParameterDraft:
+        known = self.procedure.parameters.setdefault(name, ParameterDraft(label=label_of(name), shown=shown))
+        known.type = narrower(known.type, kind)
+        return known
+
+    def _id(self, name: str, run: str) -> str:
+        words = re.findall(r"[a-z0-9]+", name.lower())[:5] if name.isascii() else re.findall(r"[a-z]+", run)[:3]
+        plain = "_".join(words)[:50].strip("_") or "manual"
+        plain = plain if plain[0].isalpha() else f"step_{plain}"
+        number = next(
+            number for number in range(1, 10_000) if (plain if number == 1 else f"{plain}_{number}") not in self.ids
+        )
+        chosen = plain if number == 1 else f"{plain}_{number}"
+        self.ids.add(chosen)
+        return chosen
+
+
+def _enters(statement: Statement) -> bool:
+    """Return whether a command opens a shell somewhere else: what follows it is typed there."""
+    words = statement.words
+    return words[:1] == ["ssh"] or (
+        bool(words)
+        and words[0] in ("kubectl", "oc", "docker", "chroot")
+        and (words[-1].rpartition("/")[2] in SHELLS or "rsh" in words or "debug" in words or words[0] == "chroot")
+    )
+
+
+def _of_the_cluster(statement: Statement) -> bool:
+    return statement.words[:1] in (["kubectl"], ["oc"])
+
+
+def shares(procedure: Procedure) -> Mapping[Verdict, int]:
+    """Count the commands of a procedure by what becomes of them."""
+    return {verdict: sum(each.verdict is verdict for each in procedure.commands) for verdict in Verdict}

@@ -1,0 +1,280 @@
+"""Decides about one command of a page: Kintsugi runs it, a person does it, or it needs no step, and why."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from kintsugi.commands import CommandProblem, parse_template
+from kintsugi.commands.arg_types import REFERENCE
+from kintsugi.commands.template import ArgTemplate, ParsedTemplate
+from kintsugi.expressions import ANY, Expression, ExpressionProblem, Scope
+from kintsugi_import.shell import KUBECTL, Statement
+
+_SCOPE = Scope(names=dict.fromkeys(("params", "steps", "each", "service"), ANY))
+
+
+class Verdict(StrEnum):
+    """What becomes of a command."""
+
+    RUN = "run"
+    PERSON = "person"
+    LEFT_OUT = "left-out"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """
+    A verdict with its reason. To run: the command with its `${…}`, the types of the parameters that it takes, whether it changes
+    something, the list that it is repeated for (`for_each`), a look that finds these objects first, and what fell away (`notes`).
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    run: str = ""
+    changes: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    for_each: str = ""
+    finds: str = ""
+    notes: tuple[str, ...] = ()
+
+
+_NO_STEP: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("echo", "printf", "clear", "sleep", "cd", "set", "alias", "source", "true", ":"), "it only serves the shell"
+    ),
+    **dict.fromkeys(("export", "unset", "read"), "it only sets a variable of the shell"),
+}
+_NO_STEP_KUBECTL: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("config", "cluster-info", "version", "api-resources", "api-versions", "explain", "completion", "options"),
+        "the daemon acts on its own cluster, as itself",
+    ),
+    **dict.fromkeys(("login", "logout", "project", "whoami"), "the daemon acts on its own cluster, as itself"),
+    "port-forward": "a request goes to the Service itself",
+}
+FILTERS = frozenset(
+    {
+        "grep",
+        "egrep",
+        "fgrep",
+        "head",
+        "tail",
+        "wc",
+        "sort",
+        "uniq",
+        "awk",
+        "sed",
+        "cut",
+        "tr",
+        "jq",
+        "yq",
+        "less",
+        "more",
+        "column",
+        "cat",
+        "tee",
+        "rg",
+        "nl",
+        "tac",
+    }
+)
+"""The programs behind a pipe that only shorten or reorder what a person sees."""
+
+_NO_FILTER = re.compile(r"\bsystem\(|\bsh\b|-i\b")
+_IN_FRONT = re.compile(r"^(?:sudo(?:\s+-\w+)*\s+|time\s+|watch(?:\s+-[nd]\s*[\d.]*)*\s+(?:--\s+)?)+")
+_OTHER_CLUSTER = re.compile(r"\s--(?:context|kubeconfig|cluster)[= ](?:\"[^\"]*\"|'[^']*'|\S+)")
+_FORCED = re.compile(r"\s(?:--force(?:=true)?|--grace-period[= ]0|--now(?:=true)?)(?=\s|$)")
+_RSH = re.compile(r"^oc((?: -n \S+)?) rsh ((?:-[nc] \S+ )*)(\S+) (?!-)(.+)$")
+_EXEC_WITHOUT_DASHES = re.compile(
+    r"^(kubectl(?: -n \S+)? exec (?:-\w+ (?:\S+ )??)*?(?:-n \S+ )?[\w./${}-]+(?: -n \S+)?(?: -c \S+)?) (?!-)([a-z][\w.-]* .+)$"
+)
+_LOCALHOST = re.compile(r"\b(localhost|127\.0\.0\.1)\b")
+_PLACEHOLDERS = re.compile(
+    r"<([A-Za-z][^<>\n]{0,60})>|\{\{\s*\$?\.?([A-Za-z][\w. -]{0,60})\s*\}\}|(?<=[\s=/:\"'])\[([A-Za-z][A-Za-z0-9_ -]{1,40})\](?=[\s/:\"']|$)"
+    r"|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|(?<=[\s=/:])\{([A-Za-z][A-Za-z0-9_-]{1,40})\}(?=[\s/:]|$)"
+)
+_CAPITALS = re.compile(
+    r"(?<=[\s=/:])((?:[A-Z]+_)*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB)(?:_?[A-Z]+)*)(?=[\s/:]|$)"
+)
+_PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
+_CHANGES_SEVERAL = frozenset({"delete", "cordon", "uncordon", "drain", "restart", "label", "annotate", "scale"})
+_SELECTOR = re.compile(r"\s(?:-l|--selector)(?:=|\s+)?(\"[^\"]+\"|'[^']+'|[^\s]+)")
+_NAMESPACE = re.compile(r"\s(?:-n|--namespace)(?:=|\s+)(\S+)")
+
+
+def parameter_name(text: str) -> str:
+    """Return the name of a parameter for what a page calls a value, of at most four words."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip()).lower()
+    plain = "_".join(re.sub(r"[^a-z0-9]+", "_", words).strip("_").split("_")[:4])
+    return plain if plain[:1].isalpha() else f"value_{plain}".rstrip("_")
+
+
+def with_values(text: str, values: Mapping[str, str]) -> str:
+    """
+    Write the placeholders of a command as `${…}`. `values` are expressions by the names that the page has given a value; each other
+    name is a parameter.
+    """
+
+    def value(name: str) -> str:
+        return f"${{{values.get(name) or values.get(parameter_name(name)) or f'params.{parameter_name(name)}'}}}"
+
+    def hole(found: re.Match[str]) -> str:
+        return value(next(group for group in found.groups() if group))
+
+    pieces = re.split(r"(\$\{(?:params|steps|service|each)\b[^}]*\})", _PLACEHOLDERS.sub(hole, text))
+    return "".join(each if at % 2 else _CAPITALS.sub(hole, each) for at, each in enumerate(pieces))
+
+
+def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
+    """Decide about a statement that is one command; `values` as in `with_values`."""
+    line = _IN_FRONT.sub("", statement.command).strip()
+    words = line.split()
+    if not words:
+        return Reading(verdict=Verdict.LEFT_OUT, reason="it only sets a variable of the shell")
+    if words[0] in _NO_STEP:
+        return Reading(verdict=Verdict.LEFT_OUT, reason=_NO_STEP[words[0]])
+    if (
+        words[0] in KUBECTL
+        and (verb := next((each for each in words[1:] if not each.startswith("-")), "")) in _NO_STEP_KUBECTL
+    ):
+        return Reading(verdict=Verdict.LEFT_OUT, reason=_NO_STEP_KUBECTL[verb])
+    if not statement.whole:
+        return _person("only a shell can do it")
+    if words[0] == "curl" and _LOCALHOST.search(line):
+        return _person("localhost is the reader's own machine")
+    notes = [f"without {_shown(each)}" for each in statement.filters]
+    line, more = _normal(with_values(line, values))
+    reading = _parsed(line)
+    if statement.filters and (reading.changes or not all(map(_is_filter, statement.filters))):
+        return _person(f"its output goes on into {_shown(statement.filters[-1])}")
+    return reading if reading.verdict is Verdict.PERSON else replace(reading, notes=(*notes, *more))
+
+
+def _normal(line: str) -> tuple[str, tuple[str, ...]]:
+    """Write kubectl's other forms as the grammar takes them, and say what fell away."""
+    notes: list[str] = []
+    if found := _RSH.match(line):
+        line = f"oc{found[1]} exec {found[2]}{found[3]} -- {found[4]}"
+    elif " -- " not in line and (found := _EXEC_WITHOUT_DASHES.match(line)):
+        line = f"{found[1]} -- {found[2]}"
+    if line.split()[0] in KUBECTL:
+        line = re.sub(r"^oc(?= )", "kubectl", line)
+        own, dashes, rest = line.partition(" -- ")
+        for pattern in (_OTHER_CLUSTER, *((_FORCED,) if " delete " in own else ())):
+            notes += [f"without {found.strip()}" for found in pattern.findall(own)]
+            own = pattern.sub("", own)
+        line = own + dashes + rest
+    return line, tuple(notes)
+
+
+def _parsed(line: str) -> Reading:
+    try:
+        template = parse_template(line, _SCOPE)
+    except (CommandProblem, ExpressionProblem) as problem:
+        several = _for_each_selected(line)
+        return several if several is not None else _person(str(problem).partition("; it is written:")[0])
+    if template.replaces_data:
+        return _person("it replaces data, and half of that is worse than none")
+    return Reading(verdict=Verdict.RUN, run=line, changes=template.changes, parameters=parameters_of(template))
+
+
+def _for_each_selected(line: str) -> Reading | None:
+    """Read a change of all objects of a selector as a look, and the change for each object that it finds."""
+    found = _SELECTOR.search(line)
+    words = line.split()
+    verb = next((word for word in words[1:4] if word in _CHANGES_SEVERAL), "")
+    if words[0] != "kubectl" or not found or not verb:
+        return None
+    place = _NAMESPACE.search(line)
+    plain = _SELECTOR.sub("", line)
+    kind = next(
+        (word for word in _NAMESPACE.sub("", plain).split()[1:] if word not in (verb, "rollout") and word[0] != "-"), ""
+    )
+    if not kind or "/" in kind or "$" in kind:
+        return None
+    look = f"kubectl get {kind} -l {found[1]}{place[0] if place else ''}"
+    named = f"{kind} ${{each}}" if verb == "delete" else "${each}"
+    change = re.sub(rf"(?<= ){re.escape(kind)}(?= |$)", lambda _: named, plain, count=1)
+    try:
+        asked, made = parse_template(look, _SCOPE), parse_template(change, _SCOPE)
+    except (CommandProblem, ExpressionProblem):
+        return None
+    types = {**parameters_of(asked), **parameters_of(made)}
+    return Reading(verdict=Verdict.RUN, run=change, changes=True, parameters=types, for_each="items", finds=look)
+
+
+def parameters_of(template: ParsedTemplate) -> Mapping[str, str]:
+    """Return the parameters that a command takes, each with the type that its place asks for."""
+    found: dict[str, str] = {}
+    places = (*template.arguments, *(place for _, given in template.flags for place in given))
+    for place in places:
+        for part in place.parts:
+            if isinstance(part, Expression) and (name := _PARAMETER.match(part.source)):
+                found[name[1]] = narrower(found.get(name[1], ""), _type_of(place))
+    return found
+
+
+def _type_of(place: ArgTemplate) -> str:
+    match place.kind.shape:
+        case "name" if place.kind is REFERENCE and place.alone:
+            return "workload"
+        case "name" | "integer" | "duration" as shape:
+            return shape
+        case "seconds":
+            return "duration"
+        case "url" if place.alone:
+            return "url"
+        case _:
+            return "string"
+
+
+_ORDER = ("workload", "integer", "duration", "url", "name", "string", "")
+
+
+def narrower(one: str, other: str) -> str:
+    """Return the type that takes less of two."""
+    return min(one, other, key=_ORDER.index)
+
+
+def field_of(command: str) -> str:
+    """
+    Return the part of a look's result that its `-o` prints, as in `item.spec.nodeName`; "" where it is not one plain field.
+
+    `{.items[0].metadata.name}` is `items[0].metadata.name`, and `-o name` is left out: it prints TYPE/NAME.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    path = next(
+        (
+            found[1]
+            for word in words
+            if (found := re.fullmatch(r"(?:-o)?=?jsonpath=(.+)", word.removeprefix("--output")))
+        ),
+        "",
+    )
+    found = re.fullmatch(
+        r"\{?\.?((?:items\[0\]\.)?)((?:[A-Za-z]\w*)(?:\.[A-Za-z]\w*|\[\d+\])*)\}?", path.replace("items[*]", "items[0]")
+    )
+    if not found:
+        return ""
+    return f"{found[1]}{found[2]}" if found[1] else f"item.{found[2]}"
+
+
+def _is_filter(text: str) -> bool:
+    """Return whether a pipe or a redirect only shortens the output, or puts it somewhere else."""
+    if re.match(r"[\d&]*>", text):
+        return True
+    first = text.split(maxsplit=1)[0] if text.split() else ""
+    return first in FILTERS and not (_NO_FILTER.search(text) and first in ("awk", "sed"))
+
+
+def _person(reason: str) -> Reading:
+    return Reading(verdict=Verdict.PERSON, reason=reason)
+
+
+def _shown(text: str) -> str:
+    return text if re.match(r"[\d&]*>", text) else f"| {text}"

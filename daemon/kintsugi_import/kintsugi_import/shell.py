@@ -1,0 +1,347 @@
+"""Reads the shell code of a page into statements: which command, what is done with its output, what is assigned or repeated."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+from kintsugi_import.page import Code
+
+_PARSER = Parser(Language(tree_sitter_bash.language()))
+
+SHELLS = frozenset({"bash", "sh", "shell", "zsh", "ksh"})
+_MAYBE = frozenset(
+    {"", "console", "terminal", "shell-session", "shellsession", "sh-session", "text", "txt", "plaintext"}
+)
+KUBECTL = frozenset({"kubectl", "oc"})
+_PROGRAMS = KUBECTL | {
+    *(
+        "curl",
+        "wget",
+        "psql",
+        "pg_restore",
+        "pg_dump",
+        "pg_isready",
+        "mysql",
+        "mongosh",
+        "redis-cli",
+        "nslookup",
+        "dig",
+        "nc",
+    ),
+    *(
+        "ping",
+        "etcdctl",
+        "ceph",
+        "patronictl",
+        "systemctl",
+        "journalctl",
+        "crictl",
+        "docker",
+        "podman",
+        "helm",
+        "argocd",
+    ),
+    *(
+        "flux",
+        "istioctl",
+        "cilium",
+        "calicoctl",
+        "velero",
+        "vault",
+        "consul",
+        "nomad",
+        "terraform",
+        "ansible",
+        "aws",
+        "gcloud",
+    ),
+    *(
+        "az",
+        "ssh",
+        "scp",
+        "sudo",
+        "watch",
+        "promtool",
+        "amtool",
+        "logcli",
+        "kintsugi",
+        "rabbitmqctl",
+        "rabbitmq-diagnostics",
+    ),
+    *(
+        "kubeadm",
+        "etcdutl",
+        "openssl",
+        "iptables",
+        "ip",
+        "virsh",
+        "virtctl",
+        "mc",
+        "rclone",
+        "restic",
+        "stern",
+        "k9s",
+        "tkn",
+    ),
+    *(
+        "kafka-topics.sh",
+        "nodetool",
+        "cqlsh",
+        "clickhouse-client",
+        "rosa",
+        "ocm",
+        "cmctl",
+        "linkerd",
+        "kustomize",
+        "eksctl",
+    ),
+}
+"""The programs by which a text without a language, or within a sentence, is known to be a command."""
+
+_PROMPT = re.compile(
+    r"^\s*(?:\[?[\w.-]+@[^\s$#]*\]?\s*)?[$%](?:\s+|$)"
+    r"|^\s*(?:\[?[\w.-]+@[^\s$#]*\]?\s*)?[#>]\s+(?=(?:kubectl|oc)\s)|^\s*(?:sh|bash)-[\d.]+[#$]\s+"
+)
+_PLACEHOLDER = re.compile(
+    r"<(?!<)([A-Za-z][^<>\n|&;]{0,60})>|\{\{\s*\$?\.?([A-Za-z][\w. -]{0,60})\s*\}\}|(?<=[\s=/:\"'])\[([A-Za-z][A-Za-z0-9_ -]{1,40})\](?=[\s/:\"']|$)"
+    r"|(?<=[\s=/:])\{([A-Za-z][A-Za-z0-9_-]{1,40})\}(?=[\s/:]|$)",
+    re.MULTILINE,
+)
+_MARK = re.compile(r"PLACEHOLDER_(\d+)_")
+_WORD = re.compile(r"\s*([^\s|;&]+)")
+_KNOWN_WITHIN = re.compile(rf"(?:^|[\s(`;|])(?:{'|'.join(map(re.escape, sorted(_PROGRAMS)))})\s")
+_STARTS_CODE = re.compile(r"(?:export\s+)?[A-Za-z_]\w*=|for\s|while\s|if\s|#")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statement:
+    """
+    A command of a page.
+
+    `text` stands on the page; `command` is the text without `filters`: pipes and redirects of its output, in the page's order.
+    `variable` gets the output, or `value` where nothing runs. `items` are the words that a loop puts in `variable` for its `body`.
+    `whole` is False for what only a shell can do: then `command` is `text`.
+    """
+
+    text: str
+    line: int
+    command: str
+    comment: str = ""
+    filters: tuple[str, ...] = ()
+    variable: str = ""
+    value: str = ""
+    items: tuple[str, ...] = ()
+    body: "tuple[Statement, ...]" = ()
+    whole: bool = True
+
+    @property
+    def words(self) -> list[str]:
+        """Return its words as far as blanks part them."""
+        return self.command.split()
+
+
+def known_program(text: str) -> bool:
+    """Return whether a text begins with a program, behind a prompt and `sudo` or the like."""
+    first = _WORD.match(_PROMPT.sub("", text))
+    return bool(first) and first is not None and first[1] in _PROGRAMS and len(text.split()) > 1
+
+
+def statements(code: Code) -> Sequence[Statement]:
+    """Return the commands of a code, none where it is no shell code."""
+    if not code.block:
+        return _parsed(code.text, code.line) if known_program(code.text) else ()
+    if code.language not in SHELLS | _MAYBE:
+        return ()
+    text = _without_prompts(code.text, certain=code.language in SHELLS)
+    return tuple(_without_output(_parsed(text, code.line))) if text.strip() else ()
+
+
+def _without_output(found: Sequence[Statement]) -> Iterator[Statement]:
+    """Yield what is a command: lines of output may stand below theirs, and other languages are called shell code, too."""
+    any_known = False
+    for each in found:
+        first = each.words[0] if each.words else ""
+        known = first in _PROGRAMS or bool(each.variable) or (not each.whole and bool(_KNOWN_WITHIN.search(each.text)))
+        if known or (
+            _A_PROGRAM.fullmatch(first) and (_A_FLAG.search(each.text) or not (any_known or first in _KEYWORDS))
+        ):
+            yield each
+        any_known |= known
+
+
+_A_PROGRAM = re.compile(r"[a-z./][a-z0-9_./-]*")
+_A_FLAG = re.compile(r"\s--?[a-zA-Z]")
+_KEYWORDS = frozenset({"done", "fi", "do", "then", "esac"})
+
+
+def _without_prompts(text: str, *, certain: bool) -> str:
+    """Return the code without prompts and output; lines keep their numbers. "" where no line is a command."""
+    lines = text.split("\n")
+    prompted = any(_PROMPT.match(line) for line in lines)
+    if certain and not prompted:
+        return text
+    kept: list[str] = []
+    continues, any_command = False, False
+    for line in lines:
+        bare = _PROMPT.sub("", line)
+        command = continues or (bare != line if prompted else known_program(line) or bool(_STARTS_CODE.match(line)))
+        any_command |= known_program(bare) or (command and prompted)
+        kept.append(bare if command or line.lstrip().startswith("# ") else "")
+        continues = command and bare.rstrip().endswith("\\")
+    return "\n".join(kept) if any_command else ""
+
+
+def _parsed(text: str, line: int) -> Sequence[Statement]:
+    names: list[str] = []
+
+    def mark(found: re.Match[str]) -> str:
+        names.append(found[0])
+        return f"PLACEHOLDER_{len(names) - 1}_"
+
+    marked = _PLACEHOLDER.sub(mark, text)
+    root = _PARSER.parse(marked.encode()).root_node
+    found = _Statements(line).of(root) if not root.has_error else _line_by_line(marked, line)
+
+    def back(text: str) -> str:
+        return _MARK.sub(lambda each: names[int(each[1])], text)
+
+    return tuple(_restored(each, back) for each in found)
+
+
+def _restored(each: Statement, back: Callable[[str], str]) -> Statement:
+    return replace(
+        each,
+        text=back(each.text),
+        command=back(each.command),
+        comment=back(each.comment),
+        value=back(each.value),
+        filters=tuple(map(back, each.filters)),
+        items=tuple(map(back, each.items)),
+        body=tuple(_restored(inner, back) for inner in each.body),
+    )
+
+
+def _line_by_line(text: str, line: int) -> Iterator[Statement]:
+    """Read code that is no shell code as a whole: what cannot be read stays as it is."""
+    joined, start = "", line
+    for number, each in enumerate(text.split("\n"), start=line):
+        start = start if joined else number
+        joined += each
+        if joined.rstrip().endswith("\\"):
+            joined = joined.rstrip()[:-1] + " "
+            continue
+        root = _PARSER.parse(joined.encode()).root_node
+        if root.has_error:
+            yield Statement(text=joined.strip(), line=start, command=joined.strip(), whole=False)
+        else:
+            yield from _Statements(start).of(root)
+        joined = ""
+
+
+class _Statements:
+    """Turns the nodes of a parsed code into statements."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+        self._comment: list[str] = []
+        self._readers: Mapping[str, Callable[[Node], Statement]] = {
+            "command": self._plain,
+            "pipeline": self._pipeline,
+            "redirected_statement": self._redirected,
+            "for_statement": self._loop,
+        }
+
+    def of(self, root: Node) -> Iterator[Statement]:
+        """Yield the statements of a node's children, each with the comment above it."""
+        last = -1
+        for node in root.named_children:
+            row = node.start_point[0]
+            if node.type == "comment":
+                if row != last:
+                    self._comment.append(_text(node).lstrip("#! "))
+                continue
+            for each in self._each(node):
+                yield replace(each, comment=each.comment or " ".join(self._comment))
+                self._comment = []
+            last = node.end_point[0]
+
+    def _each(self, node: Node) -> Iterator[Statement]:
+        match node.type:
+            case "list":
+                for child in node.named_children:
+                    yield from self._each(child)
+            case "variable_assignment":
+                yield self._assignment(node, node)
+            case "declaration_command" | "variable_assignments":
+                inner = [child for child in node.named_children if child.type == "variable_assignment"]
+                yield from [self._assignment(child, node) for child in inner] or [self._plain(node)]
+            case kind:
+                yield self._readers.get(kind, self._unread)(node)
+
+    def _plain(self, node: Node) -> Statement:
+        return self._statement(node, command=_text(node))
+
+    def _unread(self, node: Node) -> Statement:
+        return self._statement(node, command=_text(node), whole=False)
+
+    def _statement(self, node: Node, *, command: str, filters: tuple[str, ...] = (), whole: bool = True) -> Statement:
+        return Statement(
+            text=_text(node), line=self._line + node.start_point[0], command=command, filters=filters, whole=whole
+        )
+
+    def _pipeline(self, node: Node) -> Statement:
+        first, *rest = node.named_children
+        inner = next(iter(self._each(first)), None)
+        if inner is None or not inner.whole or inner.variable:
+            return self._statement(node, command=_text(node), whole=False)
+        return self._statement(node, command=inner.command, filters=(*inner.filters, *map(_text, rest)))
+
+    def _redirected(self, node: Node) -> Statement:
+        body, *redirects = node.named_children
+        inner = next(iter(self._each(body)), None)
+        if inner is None or not inner.whole or any(each.type != "file_redirect" for each in redirects):
+            return self._statement(node, command=_text(node), whole=False)
+        into = all(">" in _text(each) for each in redirects)
+        return self._statement(
+            node, command=inner.command, filters=(*inner.filters, *map(_text, redirects)), whole=into
+        )
+
+    def _assignment(self, node: Node, around: Node) -> Statement:
+        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        made = self._statement(around, command=_text(around), whole=False)
+        if name is None or value is None:
+            return made
+        while (
+            value.type == "string"
+            and value.named_child_count == 1
+            and value.named_children[0].type == "command_substitution"
+        ):
+            value = value.named_children[0]
+        if value.type == "command_substitution":
+            inner = [each for child in value.named_children for each in self._each(child)]
+            if len(inner) == 1 and inner[0].whole:
+                return replace(
+                    made, command=inner[0].command, filters=inner[0].filters, variable=_text(name), whole=True
+                )
+            return replace(made, variable=_text(name))
+        if "$(" in _text(value) or "`" in _text(value):
+            return replace(made, variable=_text(name))
+        return replace(made, command="", variable=_text(name), value=_text(value).strip("\"'"), whole=True)
+
+    def _loop(self, node: Node) -> Statement:
+        made = self._statement(node, command=_text(node), whole=False)
+        variable, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
+        values = node.children_by_field_name("value")
+        if variable is None or body is None or any(each.type not in ("word", "number") for each in values):
+            return made
+        inner = tuple(each for child in body.named_children for each in self._each(child))
+        if not values or not inner or any(not each.whole or each.variable or each.filters for each in inner):
+            return made
+        return replace(made, variable=_text(variable), items=tuple(map(_text, values)), body=inner, whole=True)
+
+
+def _text(node: Node) -> str:
+    return re.sub(r"\\\n\s*", "", (node.text or b"").decode())

@@ -1,0 +1,168 @@
+"""The words of pages that are understood, in English and Japanese: headings, labels, expected results, names of placeholders."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a section of a page is for."""
+
+    TEXT = "text"
+    PREREQUISITES = "prerequisites"
+    DIAGNOSIS = "diagnosis"
+    VERIFICATION = "verification"
+    MITIGATION = "mitigation"
+    ROLLBACK = "rollback"
+    ESCALATION = "escalation"
+
+
+_ROLES: tuple[tuple[Role, str], ...] = (
+    (Role.ROLLBACK, r"roll(ing)?[ -]?back|revert|back[ -]?out|ロールバック|切り戻し"),
+    (Role.ESCALATION, r"escalat|contact|further help|エスカレーション|連絡先"),
+    (Role.PREREQUISITES, r"pre-?requisite|requirement|before (you )?(begin|start)|preparation|setup|前提|事前|準備"),
+    (Role.VERIFICATION, r"verif|validat|confirm|post[- ]?check|smoke|検証|確認"),
+    (
+        Role.MITIGATION,
+        r"mitigat|remediat|resol|recover|repair|fix|restor|solution|procedure|action|step|restart|対応|対処|復旧|リカバリー|リストア|手順|緩和",
+    ),
+    (
+        Role.DIAGNOSIS,
+        r"diagnos|investigat|troubleshoot|debug|triage|check|inspect|identif|symptom|診断|調査|切り分け|チェック",
+    ),
+    (
+        Role.TEXT,
+        r"meaning|impact|overview|summary|description|background|reference|link|see also|appendix|概要|影響|意味|説明|参考|優先順位",
+    ),
+)
+_ALTERNATIVE = re.compile(
+    r"\b(scenario|option|alternative|case|cause|approach|method)\b\s*([A-Z0-9#]|:)|if (needed|necessary|required)|^if\b|optional|必要に応じて|該当する場合|の場合|シナリオ|オプション",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"^\s*([A-Za-z][A-Za-z ]{1,30}|[^\x00-\x7f]{2,14}(?: ?ID)?)\s*[:：]\s*(.*)$", re.DOTALL)
+
+
+class Label(StrEnum):
+    """What a text says before a colon: `Expected result: …`."""
+
+    ID = "id"
+    SERVICE = "service"
+    COMMAND = "command"
+    EXPECTED = "expected"
+    TRIGGER = "trigger"
+
+
+_LABELS: tuple[tuple[Label, str], ...] = (
+    (Label.ID, r".*\bid|.*ID|.*識別子"),
+    (Label.SERVICE, r"service( name)?|サービス"),
+    (Label.COMMAND, r"(command|run|コマンド|実行)s?"),
+    (Label.EXPECTED, r"expect(ed)?( (result|output|outcome|response))?|期待される(結果|出力)|期待値?"),
+    (Label.TRIGGER, r"trigger|when|トリガー|発動条件"),
+)
+_TIME = re.compile(r"(\d+)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|秒|分|時間)(?![a-z])", re.IGNORECASE)
+
+
+def role_of(heading: str) -> Role | None:
+    """Return what a heading announces, None where its words do not tell."""
+    return next((role for role, pattern in _ROLES if re.search(pattern, heading, re.IGNORECASE)), None)
+
+
+def alternative(text: str) -> bool:
+    """Return whether a heading or a text says that what follows may not be needed."""
+    return bool(_ALTERNATIVE.search(text))
+
+
+def labelled(text: str) -> tuple[Label | None, str]:
+    """Return the label of a text, and the text behind it; (None, text) without a known one."""
+    if found := _LABEL.match(text):
+        for label, pattern in _LABELS:
+            if re.fullmatch(pattern, found[1].strip(), re.IGNORECASE):
+                return label, found[2].strip()
+    return None, text
+
+
+def duration_in(text: str) -> str:
+    """Return the first time that a text names, as in 30m; "" without one."""
+    if found := _TIME.search(text):
+        unit = {"秒": "s", "分": "m", "時間": "h"}.get(found[2], found[2][0].lower())
+        return f"{int(found[1])}{unit}"
+    return ""
+
+
+_EXPECTATIONS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"kubectl get (pods?|po)\b",
+        r"\bRunning\b|実行中",
+        'size(items) > 0 && items.all(p, p.displayStatus == "Running")',
+    ),
+    (r"kubectl get pv,pvc\b", r"\bbound\b|バインド", 'pvc.all(c, c.status.phase == "Bound")'),
+    (r"kubectl get (pvc|persistentvolumeclaims?)\b", r"\bbound\b|バインド", 'items.all(c, c.status.phase == "Bound")'),
+    (r"kubectl get (nodes?|no)\b", r"\bready\b|準備完了", "size(items) > 0 && items.all(n, n.ready)"),
+    (
+        r"kubectl get (svc|services?)[ /]\S+",
+        r"(external|load ?balancer).*(ip|address)|(ip|address).*(assigned|present)|外部 ?IP",
+        'item.address != ""',
+    ),
+    (r"curl\b", r"\b200\b", "status == 200"),
+    (r"kubectl rollout status\b", r"complete|success|完了|成功", "complete"),
+    (
+        r".*\bpsql\b",
+        r"rows?\b.*return|return.*\brows?\b|quer(y|ies).*(succe|return)|クエリが正常|レプリカが接続",
+        "size(rows) > 0",
+    ),
+)
+"""Patterns of a command and of what a page expects, with the condition that asks the same."""
+
+
+def expectation(command: str, expected: str) -> str:
+    """Return the condition that asks what a page expects of a command, "" where the list has none: it is never guessed."""
+    for of, phrase, condition in _EXPECTATIONS:
+        if re.match(of, command) and re.search(phrase, expected, re.IGNORECASE):
+            return condition
+    return ""
+
+
+_OF_ALERT: Mapping[str, str] = {
+    **dict.fromkeys(("pod", "pod_name", "podname", "pod_id"), "pod"),
+    **dict.fromkeys(("node", "node_name", "nodename", "node_id"), "node"),
+    **dict.fromkeys(("namespace", "ns", "namespace_name", "project"), "namespace"),
+    **dict.fromkeys(("container", "container_name"), "container"),
+    **dict.fromkeys(
+        ("pvc", "pvc_name", "persistentvolumeclaim", "claim", "claim_name", "volume_claim"), "persistentvolumeclaim"
+    ),
+    **dict.fromkeys(("pv", "pv_name", "persistentvolume", "volume_name"), "persistentvolume"),
+    **dict.fromkeys(("deployment", "deployment_name", "deploy", "deploy_name"), "deployment"),
+    **dict.fromkeys(("statefulset", "statefulset_name", "sts", "sts_name"), "statefulset"),
+    **dict.fromkeys(("daemonset", "daemonset_name", "ds", "ds_name"), "daemonset"),
+    **dict.fromkeys(("job", "job_name", "jobname"), "job_name"),
+    **dict.fromkeys(("cronjob", "cronjob_name"), "cronjob"),
+    **dict.fromkeys(("hpa", "hpa_name", "horizontalpodautoscaler"), "horizontalpodautoscaler"),
+    **dict.fromkeys(("instance",), "instance"),
+    **dict.fromkeys(("service", "service_name", "svc", "svc_name"), "service"),
+}
+"""Names of placeholders, with the label of an alert that has the value: those of kube-state-metrics and of Prometheus."""
+
+_QUALIFIED = re.compile(
+    r"^(the|your|my|target|affected|failing|failed|problem|problematic|relevant|some|current)_|_(from_alert|label_from_alert|here|value)$"
+)
+
+
+def label_of(parameter: str) -> str:
+    """Return the label of an alert that a parameter's name means, "" where it means none."""
+    while (shorter := _QUALIFIED.sub("", parameter)) != parameter:
+        parameter = shorter
+    return _OF_ALERT.get(parameter, "")
+
+
+_UNHEALTHY_POD = re.compile(r"^(unhealthy|failing|failed|bad|broken|stuck|crashing|crashed|faulty)_pods?(_name)?s?$")
+_ADDRESS = re.compile(r"^(external|lb|load_?balancer|public)_(ip|address)$")
+
+
+def unhealthy_pod(parameter: str) -> bool:
+    """Return whether a name means the pods of the service that are unhealthy."""
+    return bool(_UNHEALTHY_POD.match(parameter))
+
+
+def external_address(parameter: str) -> bool:
+    """Return whether a name means the address of a load balancer."""
+    return bool(_ADDRESS.match(parameter))
