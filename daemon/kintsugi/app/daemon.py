@@ -26,12 +26,14 @@ from kintsugi.clients.resolver import Lookup, resolve
 from kintsugi.commands.registry import missing_extras
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.discovery import read_kinds
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints
 from kintsugi.model.catalog import Catalog
 from kintsugi.pipeline.diagnoses import VerdictDiagnoses
 from kintsugi.retries import Waits, retry
-from kintsugi.settings import Settings, SettingsError, check_watchdogs
+from kintsugi.settings import KubeSettings, Settings, SettingsError, check_watchdogs
 from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
+from kubeobjects import discovery
 from kubeobjects.resources import NAMESPACES
 
 log = get_logger(__name__)
@@ -106,7 +108,9 @@ async def start(
         deadlines=settings.deadlines,
         loaded=loaded.put_nowait,
         refused=lambda _: metrics.catalog_loads.labels("refused").inc(),
+        prepare=partial(learn_kinds, settings.kube),
     )
+    await files.prepare()
     files.start()
     catalog = await loaded.get()
     check_catalog(settings, catalog)
@@ -153,6 +157,17 @@ def diagnose_verdicts(settings: Settings, core: Core, life: Lifecycle) -> None:
     )
     core.pipeline.on_verdict(verdicts.note)
     life.spawn("diagnoses of verdicts", verdicts.run())
+
+
+async def learn_kinds(settings: KubeSettings) -> None:
+    """Take from the API server which types steps may read; without its answer, what was known of them stays."""
+    try:
+        async with asyncio.timeout(FIRST_ANSWER.total_seconds()):
+            discovery.set_served(await read_kinds(settings))
+    except TimeoutError:
+        log.warning("types of the cluster not read", error=f"no answer within {FIRST_ANSWER.total_seconds():g} s")
+    except KubeError as error:
+        log.warning("types of the cluster not read", error=str(error))
 
 
 async def note_unreachable(kube: KubeClient) -> None:

@@ -30,6 +30,7 @@ from kintsugi.catalog.schema import (
     SHAPES,
     AnyShape,
     DocumentShape,
+    KindsShape,
     NoticeRouteShape,
     PatternsShape,
     RuleShape,
@@ -40,6 +41,7 @@ from kintsugi.catalog.schema import (
 from kintsugi.catalog.source import Document, Path, Plain, documents
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.runbooks import Patterns
+from kubeobjects import discovery
 
 ShapeT = TypeVar("ShapeT", bound=DocumentShape)
 
@@ -50,6 +52,7 @@ _FORMS = {
     r"^[a-z][a-z0-9_]*$": "an id: lower-case letters, digits and _, beginning with a letter",
     r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$": "a name: lower-case letters and digits, with - or . between them",
     r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$": "a namespace: lower-case letters and digits, with - between them",
+    r"^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$": "the name of a type: lower-case letters and digits, with - between them",
 }
 _WORDS = {
     "string_type": "text: put it in quotes",
@@ -135,20 +138,35 @@ class _Loading:
     deadlines: float = 1.0
     problems: list[Problem] = field(default_factory=list)
     shapes: list[tuple[Document, AnyShape]] = field(default_factory=list)
+    kinds: list[Document] = field(default_factory=list)
     named: dict[str, dict[str, Document]] = field(default_factory=lambda: {kind: {} for kind in SHAPES})
 
     def take(self, document: Document) -> None:
         """Check a document's shape, and that its name is its own."""
         value = document.value
         kind = value.get("kind") if isinstance(value, dict) else None
+        if kind == discovery.KIND:
+            self._take_kinds(document)
+            return
         if not isinstance(value, dict) or not isinstance(kind, str) or kind not in SHAPES:
-            message = f"`kind` must be one of {', '.join(SHAPES)}, not {kind!r}" if kind else "a document needs `kind`"
-            self.problems.append(document.problem(("kind",), message, suggestion=did_you_mean(str(kind), SHAPES)))
+            known = (*SHAPES, discovery.KIND)
+            message = f"`kind` must be one of {', '.join(known)}, not {kind!r}" if kind else "a document needs `kind`"
+            self.problems.append(document.problem(("kind",), message, suggestion=did_you_mean(str(kind), known)))
             return
         self._claim_name(document, kind)
         shape = self._shape(document, value, kind)
         if shape is not None:
             self.shapes.append((document, shape))
+
+    def _take_kinds(self, document: Document) -> None:
+        """Let the steps of all documents name the kinds that a file lists."""
+        try:
+            shape = KindsShape.model_validate(document.value)
+        except ValidationError as error:
+            self.problems += [_problem(each, document, KindsShape) for each in error.errors(include_url=False)]
+        else:
+            discovery.add_filed(discovery.kinds_in([shape.model_dump(by_alias=True)]))
+            self.kinds.append(document)
 
     def _claim_name(self, document: Document, kind: str) -> None:
         metadata = document.value.get("metadata") if isinstance(document.value, dict) else None
@@ -207,13 +225,14 @@ class _Loading:
             self.problems += [problem for draft in drafts.values() for problem in draft.problems]
         if self.problems:
             raise CatalogErrors(self.problems)
+        read = (*(document for document, _ in self.shapes), *self.kinds)
         return Catalog(
             services=bound,
             rules=whole.rules,
             runbooks=whole.sealed_runbooks(),
             patterns=scans,
             notice_routes=notice_routes,
-            digest=digest_of(sorted(digest_of(document.value) for document, _ in self.shapes), self.durations),
+            digest=digest_of(sorted(digest_of(each.value) for each in read), self.durations),
         )
 
     def _known(self, patterns: Mapping[str, Patterns]) -> NameIndex:

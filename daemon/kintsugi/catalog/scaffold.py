@@ -1,5 +1,6 @@
 """
-The first documents of a workload, as `kintsugi init` writes them: a Service, and in comments its derived values.
+The first documents that `kintsugi init` writes: for each workload a Service, and in comments its derived values; and
+for the cluster the kinds that steps may read besides the built-in ones.
 
 Pure. The documents are valid as they are written.
 """
@@ -15,11 +16,12 @@ from dataclasses import dataclass
 from kintsugi.catalog.build import HEALTHY
 from kintsugi.model.hosts import ServiceHost
 from kintsugi.model.services import WorkloadRef
+from kubeobjects.resources import Resource
 
 _LONGEST = 45
 """Of a service's name, so that the names of the rules that every service gets are no longer than 63 letters."""
 
-_PLAIN = re.compile(r"[a-z][-a-z0-9./=,_A-Z]*[a-z0-9A-Z]")
+_PLAIN = re.compile(r"[a-zA-Z][-a-z0-9./=,_A-Z]*[a-z0-9A-Z]")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
 _SERVICE = """\
@@ -54,6 +56,15 @@ _CHECK = """\
       - id: health
         run: {command}
         expect: status == 200
+"""
+
+_KINDS = """\
+# The types of objects that the cluster serves besides those that are built in, as `kintsugi init` found them: steps that
+# only read may name them (docs/runbooks.md). It is what /api and /apis answer, without what is not needed; `kintsugi init`
+# writes it anew.
+apiVersion: apidiscovery.k8s.io/v2
+kind: APIGroupDiscoveryList
+items:
 """
 
 
@@ -133,6 +144,34 @@ def document(found: FoundWorkload, service: str, folder: str, upstreams: Sequenc
         return written + _NO_CHECK.format(namespace=_comment(found.namespace))
     command = f"curl {'-k ' if found.check.startswith('https:') else ''}{shlex.quote(found.check.replace('${', '$${'))}"
     return written + _CHECK.format(command=json.dumps(command))
+
+
+def kinds_document(kinds: Sequence[Resource]) -> str:
+    """Write the kinds of a cluster as `APIGroupDiscoveryList`, each in its preferred version, the first one."""
+    preferred: dict[tuple[str, str], Resource] = {}
+    for each in kinds:
+        preferred.setdefault((each.group, each.plural), each)
+    versions: dict[str, dict[str, list[Resource]]] = {}
+    for each in preferred.values():
+        versions.setdefault(each.group, {}).setdefault(each.version, []).append(each)
+    lines: list[str] = []
+    for group, by_version in versions.items():
+        lines += [f"  - metadata: {{{f'name: {_scalar(group)}' if group else ''}}}", "    versions:"]
+        for version, found in by_version.items():
+            lines += [f"      - version: {_scalar(version)}", "        resources:", *map(_resource_line, found)]
+    return _KINDS + "".join(f"{line}\n" for line in lines)
+
+
+def _resource_line(kind: Resource) -> str:
+    parts = [
+        f"resource: {_scalar(kind.plural)}",
+        f"singularResource: {_scalar(kind.singular.partition('.')[0])}",
+        *([f"shortNames: [{', '.join(map(_scalar, kind.short))}]"] if kind.short else []),
+        f"scope: {'Namespaced' if kind.namespaced else 'Cluster'}",
+        f"responseKind: {{kind: {_scalar(kind.kind)}}}",
+        "verbs: [get, list]",
+    ]
+    return f"          - {{{', '.join(parts)}}}"
 
 
 def _comment(text: str) -> str:

@@ -492,6 +492,67 @@ class NoticeRouteShape(DocumentShape):
     spec: NoticeRouteSpecShape
 
 
+TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$")]
+
+
+class ResponseKindShape(Shape):
+    """The kind of the objects of a resource."""
+
+    kind: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,62}$")]
+    group: str = ""
+    version: str = ""
+
+
+class ResourceShape(Shape):
+    """One resource of a version of an API group: `categories` and `subresources` are allowed and not used."""
+
+    resource: TypeName
+    response_kind: ResponseKindShape | None = None
+    scope: Literal["Namespaced", "Cluster"]
+    singular_resource: TypeName | Literal[""] = ""
+    verbs: list[str]
+    short_names: list[TypeName] = []
+    categories: list[str] = []
+    subresources: list[dict[str, Any]] = []
+
+
+class VersionShape(Shape):
+    """One version of an API group."""
+
+    version: TypeName
+    resources: list[ResourceShape] = []
+    freshness: str = ""
+
+
+class GroupMetadataShape(Shape):
+    """The name of an API group, "" for the core group."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")] = ""
+    creation_timestamp: None = None
+
+
+class GroupShape(Shape):
+    """One API group with its versions, the preferred one first."""
+
+    api_version: str = ""
+    kind: str = ""
+    metadata: GroupMetadataShape
+    versions: list[VersionShape]
+
+
+class KindsShape(Shape):
+    """
+    The kinds of a cluster, as its aggregated discovery lists them (kubernetes.io, *Aggregated discovery*).
+
+    It is Kubernetes' own document: its name and its keys are not Kintsugi's.
+    """
+
+    api_version: Literal["apidiscovery.k8s.io/v2"]
+    kind: Literal["APIGroupDiscoveryList"]
+    metadata: dict[str, Any] = {}
+    items: list[GroupShape]
+
+
 AnyShape = ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape | NoticeRouteShape
 SHAPES: Mapping[str, type[AnyShape]] = {
     "Service": ServiceShape,

@@ -7,7 +7,7 @@ noticed.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -27,13 +27,17 @@ def ignore(_: object) -> None:
     """Do nothing: the default of a hook."""
 
 
+async def unprepared() -> None:
+    """Prepare nothing: the default of the hook before a load."""
+
+
 @dataclass(kw_only=True, slots=True)
 class CatalogFiles:
     """
     The catalog of some files, kept up to date.
 
     `loaded` is called with each new version, the first one too; `refused` with each new set of mistakes. Both are
-    called on the event loop by `run`, and by `start`.
+    called on the event loop by `run`, and by `start`. `prepare` is awaited before changed files are loaded.
     """
 
     paths: CatalogPaths
@@ -42,6 +46,7 @@ class CatalogFiles:
     every: timedelta = timedelta(seconds=1)
     loaded: Callable[[Catalog], None] = ignore
     refused: Callable[[CatalogErrors], None] = ignore
+    prepare: Callable[[], Awaitable[None]] = unprepared
     _catalog: Catalog | None = field(default=None, init=False)
     _seen: Fingerprint | None = field(default=None, init=False)
     _mistakes: tuple[Problem, ...] = field(default=(), init=False)
@@ -68,20 +73,21 @@ class CatalogFiles:
     async def check(self) -> bool:
         """Check the files once; return whether a new version was taken."""
         try:
-            catalog = await asyncio.to_thread(self._changed)
+            seen = await asyncio.to_thread(self._fingerprint)
+            if seen == self._seen:
+                return False
+            await self.prepare()
+            catalog = await asyncio.to_thread(self._load, seen)
         except CatalogErrors as errors:
             self._refuse(errors)
             return False
-        if catalog is None or (self._catalog is not None and catalog.digest == self._catalog.digest):
+        if self._catalog is not None and catalog.digest == self._catalog.digest:
             return False
         self._take(catalog)
         return True
 
-    def _changed(self) -> Catalog | None:
-        """Load the files if they are not those that were seen last."""
-        seen = self._fingerprint()
-        if seen == self._seen:
-            return None
+    def _load(self, seen: Fingerprint) -> Catalog:
+        """Load the files that were seen; files that change meanwhile are loaded again at the next look."""
         self._seen = None  # a file that could not be read is tried again, though nothing about it may have changed
         sources = read_sources(self.paths)
         self._seen = seen

@@ -6,14 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from kintsugi.actions import api_objects
-from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
+from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, kinds_document, upstreams_of
 from kintsugi.cli.documents import validate, write
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
 from kintsugi.commands.selectors import selector_of
-from kintsugi.errors import Forbidden, NotFound, UsageError
+from kintsugi.errors import Forbidden, KubeError, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.discovery import read_kinds
 from kintsugi.model.hosts import service_of
 from kintsugi.model.services import WORKLOAD_FORMS, WorkloadRef
 from kintsugi.model.views import DerivedCheck, Workload
@@ -22,13 +23,14 @@ from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
 from kintsugi.views.service_objects import leading_services
 from kubediagnosis.object_facts import hosts_of
-from kubeobjects import unstructured
+from kubeobjects import discovery, unstructured
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.owners import managers
-from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS
+from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, Resource
 from kubeobjects.unstructured import Unstructured
 
+KINDS_FILE = "kinds.yaml"
 _HOOK = "helm.sh/hook"
 
 
@@ -74,6 +76,7 @@ async def init(folder: Path, wanted: WorkloadSelection, settings: KubeSettings, 
             found = await _named(kube, wanted, folder)
         else:
             found, left_out = await _all(kube, wanted)
+    kinds = await _kinds(settings)
     names = file_names([(each.namespace, each.workload) for each in found])
     files = {folder / f"{name}.yaml": each for name, each in zip(names, found, strict=True)}
     there = {file: files.pop(file) for file in list(files) if file.exists()}
@@ -84,7 +87,28 @@ async def init(folder: Path, wanted: WorkloadSelection, settings: KubeSettings, 
     by_name = dict(zip(names, found, strict=True))
     for file, each in files.items():
         write(file, document(each, file.stem, str(folder), upstreams_of(each, by_name)), mode="x")
+    _write_kinds(folder / KINDS_FILE, kinds)
     return _report(folder, files, left_out, output)
+
+
+async def _kinds(settings: KubeSettings) -> tuple[Resource, ...]:
+    """Read the kinds that are not built in; none, with a note, where the server does not list them."""
+    try:
+        return await read_kinds(settings)
+    except KubeError as error:
+        print_note(f"the types of the cluster that are not built in are left out: {error}")
+        return ()
+
+
+def _write_kinds(file: Path, kinds: Sequence[Resource]) -> None:
+    """Write the kinds of the cluster anew; a file of that name that is something else stays, with a note."""
+    if not kinds:
+        return
+    if file.exists() and discovery.KIND.encode() not in file.read_bytes():
+        print_note(f"{file} already exists: the types of the cluster that are not built in are left out")
+        return
+    write(file, kinds_document(kinds))
+    print_note(f"{file}: the types of the cluster that are not built in: steps that only read may name them")
 
 
 async def _named(kube: KubeClient, wanted: WorkloadSelection, folder: Path) -> list[FoundWorkload]:

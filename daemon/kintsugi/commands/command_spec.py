@@ -32,12 +32,18 @@ class Flag:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectArg:
-    """A Kubernetes object that fills a `${…}` hole."""
+    """A Kubernetes object that fills a `${…}` hole; `group` is that of its API, None where it is not known."""
 
     kind: str
+    group: str | None
     name: str
     namespace: str
     uid: str
+
+    @property
+    def word(self) -> str:
+        """Return the word for its kind, "" where it is not known."""
+        return f"{self.kind}.{self.group}" if self.kind and self.group else self.kind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +116,8 @@ class CommandSpec:
 
     `usage` and `example` are for people. `arguments` are the kinds of its places in turn, the last one for all that
     follow; `marks` allows KEY=VALUE (`mark`: of which kind) among them; `passes` says that after `--` its words are
-    another program's. `resources` are the kinds of objects it takes, and `only` says why no others. `bare` is the kind
+    another program's. `resources` are the kinds of objects it takes, and `only` says why no others; `discovered` says that it
+    takes those of the cluster, too, which are not built in: only what reads may. `bare` is the kind
     that a name without a type means. `result` are the names that an expression sees afterwards; what depends on the
     objects asked for is added by `results.columns`.
     """
@@ -124,6 +131,7 @@ class CommandSpec:
     build: Callable[[ParsedCommand], Command]
     resources: tuple[Resource, ...] = ()
     only: str = ""
+    discovered: bool = False
     bare: Resource | None = None
     marks: bool = False
     mark: ArgType = KEY_VALUE

@@ -6,7 +6,12 @@ from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import Argument, CommandSpec, ParsedCommand
 from kintsugi.model.command import ObjectName
-from kubeobjects.resources import Resource, find, suggest
+from kubeobjects.discovery import find_any, suggest_any
+from kubeobjects.resources import RESOURCES, Resource
+
+NOT_BUILT_IN = (
+    "it is not built in; for a type of your cluster, `kintsugi init` writes the types of the cluster to kinds.yaml"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,10 +25,18 @@ class Named:
 
 def resource_of(spec: CommandSpec, word: str) -> Resource:
     """Find the kind that a word means, if the row takes it. Raises CommandProblem with the nearest known word."""
-    resource = find(word)
+    resource = find_any(word)
     if resource is None:
-        raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object", meant=suggest(word) or "")
-    if spec.resources and resource not in spec.resources:
+        near = suggest_any(word)
+        hint = "" if near else f"; {NOT_BUILT_IN}"
+        raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object{hint}", meant=near)
+    if resource not in RESOURCES:
+        if not spec.discovered:
+            raise CommandProblem(
+                f"{spec.verb} does not take {resource.singular}: a type that is not built in can be read, with "
+                "kubectl get, describe, wait, events --for and auth can-i"
+            )
+    elif spec.resources and resource not in spec.resources:
         known = ", ".join(allowed.singular for allowed in spec.resources)
         raise CommandProblem(f"{spec.verb} does not take {resource.singular}: {spec.only or f'it takes {known}'}")
     return resource
@@ -100,7 +113,7 @@ def _slashed(parsed: ParsedCommand, argument: Argument) -> ObjectName:
 def _object(parsed: ParsedCommand, argument: Argument, resource: Resource | None) -> ObjectName:
     if resource is None:
         assert argument.object is not None, "a kind comes from the word or from the object"
-        resource = resource_of(parsed.spec, argument.object.kind)
+        resource = resource_of(parsed.spec, argument.object.word)
     _check_object(parsed, argument, resource)
     name = _checked_name(parsed, argument.text)
     return ObjectName(resource=resource, name=name, uid=argument.object.uid if argument.object else "")
@@ -119,8 +132,8 @@ def _check_object(parsed: ParsedCommand, argument: Argument, resource: Resource)
     put = argument.object
     if put is None:
         return
-    if put.kind and put.kind != resource.kind:
-        raise CommandProblem(f"{parsed.spec.verb}: {put.name!r} is a {put.kind}, not a {resource.singular}")
+    if put.kind and (put.kind, put.group) not in ((resource.kind, resource.group), (resource.kind, None)):
+        raise CommandProblem(f"{parsed.spec.verb}: {put.name!r} is a {put.word}, not a {resource.singular}")
     if parsed.spec.changes and not put.uid:
         raise CommandProblem(
             f"{parsed.spec.verb}: the uid of {put.name!r} is not known, and another object may have its name by now"

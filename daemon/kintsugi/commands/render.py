@@ -62,7 +62,7 @@ def _fields(value: object) -> Json:
 def _plain(value: object) -> object:
     match value:
         case Resource():
-            return value.qualified
+            return value.qualified if find(value.qualified) == value else _fields(value)
         case tuple():
             return [_plain(item) for item in value]
         case timedelta() | Mapping():
@@ -78,7 +78,7 @@ def _resources_in(key: str, value: object) -> object:
     if key == "resource" and isinstance(value, str):
         return _resource(value)
     if key == "resources" and isinstance(value, list):
-        return [_resource(str(word)) for word in value]
+        return [_resources_in("resource", word) for word in value]
     if (key == "object" and isinstance(value, dict)) or (key == "about" and isinstance(value, dict)):
         return {inner: _resources_in(inner, item) for inner, item in value.items()}
     if key == "objects" and isinstance(value, list):

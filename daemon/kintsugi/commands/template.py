@@ -235,7 +235,10 @@ def _object(value: Mapping[str, object]) -> ObjectArg:
     metadata = value.get("metadata")
     of = metadata if isinstance(metadata, Mapping) else value
     kind, name, namespace, uid = value.get("kind"), of.get("name"), of.get("namespace"), of.get("uid")
-    return ObjectArg(kind=str(kind or ""), name=str(name or ""), namespace=str(namespace or ""), uid=str(uid or ""))
+    group = str(version).rpartition("/")[0] if (version := value.get("apiVersion")) else None
+    return ObjectArg(
+        kind=str(kind or ""), group=group, name=str(name or ""), namespace=str(namespace or ""), uid=str(uid or "")
+    )
 
 
 def parse(line: str, *, namespace: str = "") -> Command:

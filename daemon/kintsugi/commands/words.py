@@ -5,6 +5,7 @@ from datetime import timedelta
 from kintsugi.durations import format_duration
 from kintsugi.encryption import key_of
 from kintsugi.model.command import ObjectName
+from kubeobjects.discovery import find_any
 from kubeobjects.resources import Resource
 
 
@@ -18,7 +19,9 @@ def named_objects(objects: tuple[ObjectName, ...]) -> list[str]:
 
 def kind(resource: Resource | None) -> list[str]:
     """Write the kind of objects that are not named."""
-    return [resource.plural] if resource else []
+    if resource is None:
+        return []
+    return [resource.plural if find_any(resource.plural) == resource else resource.singular]
 
 
 def namespace_option(namespace: str | None) -> list[str]:

@@ -61,6 +61,7 @@ class CanIVerb(ProbeVerb[CanI]):
         ),
         arguments=(arg_types.WORD, REFERENCE),
         build=build,
+        discovered=True,
         result=results.DECISION,
     )
 

@@ -63,6 +63,7 @@ class DescribeVerb(ProbeVerb[Describe]):
         arguments=(REFERENCE, NAME),
         build=build,
         resources=READABLE,
+        discovered=True,
         only=SECRETS_STAY,
         result=results.DESCRIPTION,
     )

@@ -97,6 +97,7 @@ class GetVerb(ProbeVerb[Get]):
         arguments=(REFERENCE, NAME),
         build=build,
         resources=READABLE,
+        discovered=True,
         only=SECRETS_STAY,
     )
 

@@ -66,6 +66,7 @@ class EventsVerb(ProbeVerb[Events]):
         arguments=(),
         build=build,
         resources=READABLE,
+        discovered=True,
     )
 
     @override

@@ -83,6 +83,7 @@ class WaitVerb(ProbeVerb[Wait]):
         arguments=(REFERENCE, NAME),
         build=build,
         resources=READABLE,
+        discovered=True,
         only=SECRETS_STAY,
     )
     lasts = True

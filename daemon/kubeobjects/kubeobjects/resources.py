@@ -5,7 +5,7 @@ One table serves clients (request paths), servers (the resource of a path) and g
 those of kubectl: plural, singular, short name, kind, and the forms `deployments.apps` and `deployments.v1.apps`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -220,9 +220,10 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 
-def _words_of_all() -> dict[str, Resource]:
+def by_word(resources: Iterable[Resource]) -> dict[str, Resource]:
+    """Return kinds by their words, also with their group, and with their version and group; the first one owns a word."""
     found: dict[str, Resource] = {}
-    for resource in RESOURCES:
+    for resource in resources:
         for word in resource.words():
             found.setdefault(word, resource)
             if resource.group:
@@ -233,14 +234,15 @@ def _words_of_all() -> dict[str, Resource]:
     return found
 
 
-_BY_WORD = _words_of_all()
+BUILT_IN: Mapping[str, Resource] = by_word(RESOURCES)
+"""The built-in kinds by their words."""
 
 
 def find(word: str) -> Resource | None:
-    """Find the kind that kubectl would understand by `word` (case does not matter), or None."""
-    return _BY_WORD.get(word.lower())
+    """Find the built-in kind that kubectl would understand by `word` (case does not matter), or None."""
+    return BUILT_IN.get(word.lower())
 
 
 def suggest(word: str) -> str | None:
     """Return the known word that is nearest to a misspelt one, or None when nothing is near."""
-    return nearest(word, _BY_WORD) or None
+    return nearest(word, BUILT_IN) or None

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from kubeobjects import resources
-from kubeobjects.resources import RESOURCES, Resource
+from kubeobjects.resources import Resource
 from kubesim.apiserver.api_faults import ApiFaults
 from kubesim.apiserver.audit import Audit
 from kubesim.apiserver.executions import Executions
@@ -49,6 +49,7 @@ from kubesim.runtime.logs import PodLogs
 from kubesim.runtime.runtime import Runtime
 from kubesim.runtime.tcp_proxies import TcpProxies
 from kubesim.storage.addresses import Addresses
+from kubesim.storage.kinds import SERVED
 from kubesim.storage.registry import DeleteOptions, Registry
 from kubesim.storage.store import Store
 
@@ -290,7 +291,7 @@ class EmbeddedCluster:
 
 def resource_of(manifest: Json) -> Resource:
     """Find the resource that a manifest is of; raise KubesimError."""
-    for resource in RESOURCES:
+    for resource in SERVED:
         if (resource.api_version, resource.kind) == (manifest.get("apiVersion"), manifest.get("kind")):
             return resource
     raise KubesimError(f"no resource is served for {manifest.get('apiVersion')!r} {manifest.get('kind')!r}")

@@ -1,7 +1,7 @@
 """Reading: get, list, selectors, pages, and what is not there."""
 
 from tests.contract.kube.objects import config, unscheduled
-from tests.contract.kube.talk import CORE, METADATA, ApiUser, Check
+from tests.contract.kube.talk import CORE, DISCOVERY, METADATA, ApiUser, Check, Json
 
 
 async def test_an_object_is_read_as_it_was_created(api: ApiUser, expected: Check) -> None:
@@ -131,3 +131,28 @@ async def test_a_version_is_told(api: ApiUser) -> None:
     assert (answer.status, answer.body["major"], answer.body["minor"]) == (200, "1", "34")
     for path in ("/livez", "/readyz", "/healthz"):
         assert (await api.get(path)).status == 200
+
+
+async def test_all_kinds_are_listed_in_one_answer_where_that_is_asked_for(api: ApiUser, expected: Check) -> None:
+    for path, group, plurals in (
+        ("/api", "", ("pods", "nodes")),
+        ("/apis", "apps", ("deployments",)),
+        ("/apis", "storage.k8s.io", ("storageclasses",)),
+        ("/apis", "admissionregistration.k8s.io", ("validatingwebhookconfigurations",)),
+    ):
+        answer = await api.send("GET", path, accept=f"{DISCOVERY},application/json")
+        assert answer.headers["Content-Type"] == DISCOVERY
+        expected(f"{path} without its items", {**answer.body, "items": []})
+        (found,) = (each for each in answer.body["items"] if each["metadata"].get("name", "") == group)
+        (preferred, *_) = found["versions"]
+        kept = [_without_most_parts(each) for each in preferred["resources"] if each["resource"] in plurals]
+        expected(f"{group or 'core'}", {**found, "versions": [{**preferred, "resources": kept}]})
+    assert (await api.send("GET", "/apis", accept="application/json")).body["kind"] == "APIGroupList"
+
+
+def _without_most_parts(resource: Json) -> Json:
+    """Leave of the subresources those that the embedded cluster serves, too."""
+    parts = [
+        each for each in resource.get("subresources", ()) if each["subresource"] in ("scale", "status", "eviction")
+    ]
+    return {**resource, "subresources": parts}

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from kubeobjects.resources import RESOURCES, Resource
+from kubeobjects.resources import Resource
 from kubesim.apiserver.rights import Access
-from kubesim.storage.kinds import SUBRESOURCES
+from kubesim.storage.kinds import SERVED, SUBRESOURCES
 
-_BY_PATH: Final = {(each.group, each.version, each.plural): each for each in RESOURCES}
+_BY_PATH: Final = {(each.group, each.version, each.plural): each for each in SERVED}
 _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from kubesim.apiserver.api_faults import REFUSALS, ApiFaults, Fault, FaultKind
 from kubesim.apiserver.audit import Audit, Request
-from kubesim.apiserver.discovery import document
+from kubesim.apiserver.discovery import AGGREGATED, aggregated, document
 from kubesim.apiserver.executions import Executions
 from kubesim.apiserver.operations import Call, Operations
 from kubesim.apiserver.paging import Pages
@@ -198,7 +198,7 @@ class Server:
         if exchange.path in REVIEW_PATHS and http.method == "POST":
             return _json(review(exchange.path, exchange.json(), user, self._parts.users), 201)
         if target is None or http.method not in ("GET", *CHANGING):
-            return _described(http.method, exchange.path)
+            return _described(http.method, exchange.path, exchange.accept)
         access = target.access(http.method, watching=exchange.verb == "watch")
         if not user.may(access):
             raise forbidden(user, access, target.resource)
@@ -248,8 +248,10 @@ class Server:
         return table_of(target.resource, items, metadata, self._parts.time.now())
 
 
-def _described(method: str, path: str) -> web.Response:
+def _described(method: str, path: str, accept: str) -> web.Response:
     """Answer with discovery, or that nothing is there: as a Status below a group that is served, else as text."""
+    if method == "GET" and AGGREGATED in accept and (body := aggregated(path)) is not None:
+        return web.Response(body=orjson.dumps(body), headers={"Content-Type": AGGREGATED})
     found = document(path) if method == "GET" else None
     if found is not None:
         return _json(found)

@@ -4,7 +4,27 @@ from collections.abc import Mapping
 from typing import Final
 
 from kubeobjects import resources
-from kubeobjects.resources import Resource
+from kubeobjects.resources import RESOURCES, Resource
+
+VALIDATING_WEBHOOKS: Final = Resource(
+    kind="ValidatingWebhookConfiguration",
+    plural="validatingwebhookconfigurations",
+    singular="validatingwebhookconfiguration",
+    group="admissionregistration.k8s.io",
+    namespaced=False,
+)
+CERTIFICATES: Final = Resource(
+    kind="Certificate",
+    plural="certificates",
+    singular="certificate",
+    short=("cert", "certs"),
+    group="cert-manager.io",
+)
+SERVED: Final = (*RESOURCES, VALIDATING_WEBHOOKS, CERTIFICATES)
+"""
+The kinds that are served: the built-in ones, and two that clients learn from discovery, one of them of a
+CustomResourceDefinition.
+"""
 
 WITH_STATUS: Final = frozenset({
     resources.PODS,
@@ -72,3 +92,9 @@ IN_ALL: Final = frozenset({
     resources.HPAS,
 })  # fmt: skip
 """Kinds that `kubectl get all` shows."""
+
+CATEGORIES: Final[Mapping[str, frozenset[Resource]]] = {
+    "all": IN_ALL,
+    "api-extensions": frozenset({VALIDATING_WEBHOOKS}),
+}
+"""Words of kubectl for several kinds."""
