@@ -18,6 +18,9 @@ from kintsugi.model.hosts import ServiceHost
 from kintsugi.model.services import WorkloadRef
 from kubeobjects.resources import Resource
 
+KINDS_FILE = "kinds.yaml"
+"""The name of the file of the kinds that are not built in."""
+
 _LONGEST = 45
 """Of a service's name, so that the names of the rules that every service gets are no longer than 63 letters."""
 
@@ -58,10 +61,12 @@ _CHECK = """\
         expect: status == 200
 """
 
-_KINDS = """\
+_FOUND = """\
 # The types of objects that the cluster serves besides those that are built in, as `kintsugi init` found them: steps that
 # only read may name them (docs/runbooks.md). It is what /api and /apis answer, without what is not needed; `kintsugi init`
 # writes it anew.
+"""
+_KINDS = """\
 apiVersion: apidiscovery.k8s.io/v2
 kind: APIGroupDiscoveryList
 items:
@@ -146,7 +151,7 @@ def document(found: FoundWorkload, service: str, folder: str, upstreams: Sequenc
     return written + _CHECK.format(command=json.dumps(command))
 
 
-def kinds_document(kinds: Sequence[Resource]) -> str:
+def kinds_document(kinds: Sequence[Resource], comment: str = _FOUND) -> str:
     """Write the kinds of a cluster as `APIGroupDiscoveryList`, each in its preferred version, the first one."""
     preferred: dict[tuple[str, str], Resource] = {}
     for each in kinds:
@@ -159,7 +164,7 @@ def kinds_document(kinds: Sequence[Resource]) -> str:
         lines += [f"  - metadata: {{{f'name: {_scalar(group)}' if group else ''}}}", "    versions:"]
         for version, found in by_version.items():
             lines += [f"      - version: {_scalar(version)}", "        resources:", *map(_resource_line, found)]
-    return _KINDS + "".join(f"{line}\n" for line in lines)
+    return comment + _KINDS + "".join(f"{line}\n" for line in lines)
 
 
 def _resource_line(kind: Resource) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from kintsugi.actions import api_objects
-from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, kinds_document, upstreams_of
+from kintsugi.catalog.scaffold import KINDS_FILE, FoundWorkload, document, file_names, kinds_document, upstreams_of
 from kintsugi.cli.documents import validate, write
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
@@ -30,7 +30,6 @@ from kubeobjects.owners import managers
 from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, Resource
 from kubeobjects.unstructured import Unstructured
 
-KINDS_FILE = "kinds.yaml"
 _HOOK = "helm.sh/hook"
 
 

@@ -1,6 +1,7 @@
 """The command `kintsugi import`: its options, the files that it writes, and its summary."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
@@ -9,7 +10,9 @@ from typing import Annotated
 
 import typer
 
-from kintsugi.catalog import Source, catalog_paths, load_sources, read_sources
+from kintsugi.catalog import CatalogErrors, Source, catalog_paths, load_sources, read_sources
+from kintsugi.catalog.scaffold import KINDS_FILE, kinds_document
+from kintsugi.catalog.source import documents
 from kintsugi.cli.documents import write
 from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import OutputFormat, spread
@@ -19,7 +22,15 @@ from kintsugi_import.document import DIGEST, PAGE, runbook
 from kintsugi_import.draft import Procedure, procedures, shares
 from kintsugi_import.page import read_page
 from kintsugi_import.reading import Verdict
+from kubeobjects import discovery
 from kubeobjects.lines import counted, printable
+from kubeobjects.resources import RESOURCES
+
+KINDS = Path(__file__).with_name("kinds.yaml")
+_NAMED = """\
+# The types of objects that imported runbooks name besides those that are built in, as their projects declare them. `kintsugi init`
+# writes those of your cluster instead.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +81,7 @@ def import_page(page: Path, folder: Path | None = None) -> list[Imported]:
         text = page.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{page} cannot be read: {error}") from error
+    learn_kinds(folder)
     found = procedures(read_page(text), page.stem)
     annotations = {PAGE: str(page), DIGEST: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
     others = _others(folder, {each.name for each in found})
@@ -77,6 +89,17 @@ def import_page(page: Path, folder: Path | None = None) -> list[Imported]:
     return [
         Imported(page=str(page), procedure=each, text=runbook(each, annotations, others, services)) for each in found
     ]
+
+
+def learn_kinds(folder: Path | None) -> None:
+    """Let looks name the kinds that a folder's `kinds.yaml` lists, or else those of widely used operators and platforms."""
+    own = folder / KINDS_FILE if folder is not None else None
+    file = own if own is not None and own.exists() else KINDS
+    found, problems = documents(file.read_bytes(), str(file))
+    if problems:
+        raise CatalogErrors(problems)
+    discovery.forget()
+    discovery.add_filed(discovery.kinds_in([each.value for each in found if isinstance(each.value, dict)]))
 
 
 def _others(folder: Path | None, names: set[str]) -> list[Source]:
@@ -105,6 +128,17 @@ def _write(imported: Sequence[Imported], folder: Path) -> None:
             typer.echo("\n".join(map(printable, lines)))
         if before != each.text:
             write(file, each.text)
+    _write_kinds([each.text for each in imported], folder / KINDS_FILE)
+
+
+def _write_kinds(texts: Sequence[str], file: Path) -> None:
+    """Write the kinds that steps name and that are not built in, where no file has those of the cluster."""
+    if file.exists() and not file.read_text(encoding="utf-8").startswith(_NAMED):
+        return
+    words = {word for text in texts for word in re.split(r"[\s,/\"']+", text)}
+    kinds = [each for each in map(discovery.find_any, sorted(words)) if each is not None and each not in RESOURCES]
+    if kinds:
+        write(file, kinds_document(list(dict.fromkeys(kinds)), _NAMED))
 
 
 def summary(imported: Imported) -> list[str]:

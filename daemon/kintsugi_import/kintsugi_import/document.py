@@ -113,8 +113,6 @@ class _Writer:
     def _parameter(self, name: str) -> Mapping[str, object]:
         known = self.procedure.parameters[name]
         made: dict[str, object] = {"type": known.type or "string"}
-        if known.label:
-            made["from"] = f"alert.labels.{known.label}"
         if known.default:
             try:
                 made["default"] = read_text(str(made["type"]), known.default, 1.0)
