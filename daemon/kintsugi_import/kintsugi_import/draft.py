@@ -1,8 +1,9 @@
 """Puts the steps of a page together: which procedures it has, their groups in the page's order, and each command's step."""
 
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kintsugi_import.page import Code, Element, Heading, Marker, Page, Passage
 from kintsugi_import.reading import Reading, Verdict, field_of, narrower, parameter_name, read_statement
@@ -22,6 +23,10 @@ from kintsugi_import.words import (
 
 _ALERT = re.compile(r"^(?:Alert(?: name)?: )?`?([A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+)`?$")
 _NUMBERED = re.compile(r"^(?:step|phase|ステップ|フェーズ)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE)
+_DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION})
+_FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
+_NAMESPACE = re.compile(r"\s(?:-n|--namespace)[= ](\S+)")
+_SOME_POD = re.compile(r"(?<= )(?:pods?/)?[a-z0-9-]+-pod(?:-name)?(?= |$)")
 _MOST_NAME = 100
 
 
@@ -117,7 +122,8 @@ def _parts(page: Page, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Ele
         named = [(at, _kebab(found[1]), found[1]) for at, found in alerts if found]
         named = named if len(named) > 1 else []
     if not named:
-        found = _ALERT.match(page.title) or _ALERT.match(stem)
+        head = next((each.text for each in elements if isinstance(each, Heading)), "")
+        found = _ALERT.match(page.title) or _ALERT.match(head) or _ALERT.match(stem)
         yield (
             Procedure(
                 name=_kebab(found[1] if found else stem), title=page.title or stem, alert=found[1] if found else ""
@@ -152,17 +158,22 @@ class _Drafting:
     ids: set[str] = field(default_factory=set)
     group: Group = field(default_factory=lambda: Group(name="", role=Role.TEXT, line=1))
     balancer: str = ""
+    forwards: dict[str, str] = field(default_factory=dict)
 
     def draft(self, elements: Sequence[Element]) -> Procedure:
         """Read the elements in order."""
-        for each in elements:
-            match each:
+        for element, following in zip(elements, (*elements[1:], None), strict=True):
+            match element:
                 case Heading():
-                    self._heading(each)
+                    self._heading(element)
                 case Passage():
-                    self._passage(each)
+                    introduces = element.text.endswith((":", "：")) or (
+                        isinstance(following, Code) and bool(statements(following))
+                    )
+                    for part in _parts_of(element):
+                        self._passage(part, introduces=introduces)
                 case Code():
-                    self._code(each, self.lead)
+                    self._code(element, self.lead)
         self._keep()
         return self.procedure
 
@@ -173,14 +184,15 @@ class _Drafting:
             (self.roles[level] for level in sorted(self.roles, reverse=True) if level < heading.level), Role.TEXT
         )
         self.roles = {level: role for level, role in self.roles.items() if level < heading.level}
-        own = role_of(name) if heading.level > self.own else None
+        below = heading.level > self.own
+        own = role_of(name) or role_of(heading.text) if below else None
         role = above if above is Role.ROLLBACK or own is None else own
         self.roles[heading.level] = role
         self.group = Group(
-            name=name,
+            name=name if below else "",
             role=role,
             line=heading.line,
-            question=name if alternative(name) and heading.level > self.own else "",
+            question=name if alternative(name) and below else "",
         )
         self.lead = ""
 
@@ -188,7 +200,7 @@ class _Drafting:
         if self.group.steps or self.group.texts:
             self.procedure.groups.append(self.group)
 
-    def _passage(self, passage: Passage) -> None:
+    def _passage(self, passage: Passage, *, introduces: bool) -> None:
         label, value = labelled(passage.text)
         match label:
             case Label.ID:
@@ -209,11 +221,7 @@ class _Drafting:
             if each:
                 self._statements(each, lead, inside=True)
         if not any(each for _, each in found):
-            if passage.marker is Marker.NUMBER and self.group.role in (
-                Role.MITIGATION,
-                Role.ROLLBACK,
-                Role.VERIFICATION,
-            ):
+            if passage.marker is Marker.NUMBER and self.group.role in _DONE_BY_A_PERSON and not introduces:
                 self._add_person(passage.text, [], passage.line)
             else:
                 self.group.texts.append(passage.text)
@@ -236,7 +244,7 @@ class _Drafting:
     def _statements(self, found: Sequence[Statement], lead: str, *, inside: bool) -> None:
         entered = False
         for at, each in enumerate(found):
-            reading = read_statement(each, self.values)
+            reading = read_statement(self._forwarded(each), self.values)
             if entered and not _of_the_cluster(each):
                 reading = Reading(verdict=Verdict.PERSON, reason="it belongs to the shell that was entered before")
             entered |= reading.verdict is Verdict.PERSON and _enters(each)
@@ -249,14 +257,25 @@ class _Drafting:
         self.procedure.commands.append(command)
         if reading.verdict is Verdict.LEFT_OUT:
             if statement.value and statement.variable and "<" not in statement.value:
-                self._parameter(
-                    parameter_name(statement.variable), "", shown=f"${statement.variable}"
-                ).default = statement.value
+                known = self._parameter(parameter_name(statement.variable), "", shown=f"${statement.variable}")
+                known.default, known.label = statement.value, ""
             return
         if reading.verdict is Verdict.PERSON:
-            self._add_person(lead or self.group.name, [command], statement.line, merge=neighbour)
+            self._add_person(lead, [command], statement.line, merge=neighbour)
             return
         self._add_run(statement, reading, lead, command)
+
+    def _forwarded(self, statement: Statement) -> Statement:
+        """Send a request to the Service whose port an earlier command has forwarded; keep what this command forwards."""
+        if (found := _FORWARD.search(statement.command)) is not None:
+            place = _NAMESPACE.search(statement.command)
+            host = f"{found[1]}.{place[1] if place else '${service.namespace}'}"
+            self.forwards[found[2]] = f"{host}:{found[3]}"
+        command = statement.command
+        for port, host in self.forwards.items():
+            for here in (f"localhost:{port}", f"127.0.0.1:{port}"):
+                command = command.replace(f"{here}/", f"{host}/")
+        return replace(statement, command=command)
 
     def _loop(self, statement: Statement) -> Reading:
         """Read a loop over words with one command in it."""
@@ -275,11 +294,11 @@ class _Drafting:
         )
 
     def _add_run(self, statement: Statement, reading: Reading, lead: str, command: CommandDraft) -> None:
-        name = (lead or self._unnamed(reading))[:_MOST_NAME]
+        name = shortened(lead or self._unnamed(reading))
         step = StepDraft(
             id=self._id(name, reading.run), name=name, line=statement.line, reading=reading, source=[command]
         )
-        step.question = lead or self.group.name or name
+        step.question = lead or name
         step.bound = self._bound(statement, reading, step)
         for parameter, kind in (reading.parameters if not step.bound else {}).items():
             self._parameter(parameter, kind, shown=parameter)
@@ -296,6 +315,11 @@ class _Drafting:
 
     def _bound(self, statement: Statement, reading: Reading, step: StepDraft) -> str:
         """Return the command with what the page means by its words: unhealthy pods, a balancer's address."""
+        if not reading.changes and re.match(r"kubectl (?:logs|exec) ", reading.run) and not reading.parameters:
+            own, dashes, rest = reading.run.partition(" -- ")
+            if _SOME_POD.search(own):
+                step.reading = replace(reading, run=_SOME_POD.sub("${service.workload}", own, count=1) + dashes + rest)
+                return step.reading.run
         named = [each for each in reading.parameters if unhealthy_pod(each)]
         if named and reading.changes and not reading.for_each and len(reading.parameters) == 1:
             step.reading = Reading(
@@ -324,7 +348,8 @@ class _Drafting:
             last.source += commands
             last.text = last.text if text in last.text or not text else f"{last.text}\n{text}"
         else:
-            name = (text or (commands[0].text if commands else ""))[:_MOST_NAME]
+            text = text or self.group.name
+            name = shortened(text or (commands[0].text if commands else ""))
             last = StepDraft(id=self._id(name, ""), name=name, line=line, text=text or name, source=list(commands))
             self.group.steps.append(last)
         last.command = "\n".join(each.text for each in last.source)
@@ -349,6 +374,30 @@ class _Drafting:
         chosen = plain if number == 1 else f"{plain}_{number}"
         self.ids.add(chosen)
         return chosen
+
+
+def _parts_of(passage: Passage) -> Iterator[Passage]:
+    """Split a passage where a line begins with a known label; other lines are one sentence."""
+    first = passage.line
+    lines: list[str] = []
+    for number, line in enumerate(passage.text.split("\n"), start=passage.line):
+        if lines and labelled(line)[0] is not None:
+            yield _part(passage, lines, first)
+            first, lines = number, []
+        lines.append(line)
+    yield _part(passage, lines, first)
+
+
+def _part(passage: Passage, lines: Sequence[str], first: int) -> Passage:
+    codes = tuple(code for code in passage.codes if first <= code.line < first + len(lines))
+    return replace(passage, text=" ".join(" ".join(lines).split()), line=first, codes=codes)
+
+
+def shortened(text: str) -> str:
+    """Return a name of a text: a long one's last sentence, which is nearest to the command."""
+    if len(text) > _MOST_NAME:
+        text = re.split(r"(?<=[.!?。])\s*(?=\S)", text)[-1]
+    return textwrap.shorten(text, _MOST_NAME, placeholder=" …")
 
 
 def _enters(statement: Statement) -> bool:

@@ -74,9 +74,9 @@ def read_page(text: str) -> Page:
 
 
 def _plain(inline: Token) -> str:
-    """Return a text without marks of emphasis, links and code, in one line."""
-    pieces = (child.content or " " * child.type.endswith("break") for child in inline.children or ())
-    return re.sub(r"\s+", " ", "".join(pieces)).strip()
+    """Return a text without marks of emphasis, links and code; lines are as its author broke them."""
+    pieces = (child.content or "\n" * child.type.endswith("break") for child in inline.children or ())
+    return re.sub(r"[ \t]+", " ", "".join(pieces)).strip()
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class _Elements:
                 case "heading_open":
                     heading = int(token.tag[1:])
                 case "inline" if heading:
-                    yield Heading(text=_plain(token), level=heading, line=self.line)
+                    yield Heading(text=" ".join(_plain(token).split()), level=heading, line=self.line)
                     heading = 0
                 case "inline":
                     row.append(token)
@@ -144,7 +144,7 @@ class _Elements:
 class _Html(HTMLParser):
     """Reads the texts and codes of an HTML block: a passage for each cell, item or paragraph."""
 
-    _BREAKS = frozenset({"p", "td", "th", "li", "tr", "div", "br", "summary", "h1", "h2", "h3", "h4"})
+    _BREAKS = frozenset({"p", "li", "tr", "div", "br", "summary", "h1", "h2", "h3", "h4"})
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -167,6 +167,8 @@ class _Html(HTMLParser):
                 self._codes.append(Code(text=text.strip("\n"), line=self._at(), block="\n" in text.strip()))
                 self._texts.append(" ".join(text.split()))
             self._code = None
+        elif tag in ("td", "th"):
+            self._texts.append(" | ")
         elif tag in self._BREAKS and self._code is None:
             self._end()
 
@@ -182,7 +184,7 @@ class _Html(HTMLParser):
         return self._line + self.getpos()[0] - 1
 
     def _end(self) -> None:
-        text = " ".join("".join(self._texts).split())
+        text = " ".join("".join(self._texts).split()).strip(" |")
         if text or self._codes:
             spans = tuple(each for each in self._codes if not each.block)
             self._found.append(Passage(text=text, line=self._at(), codes=spans))

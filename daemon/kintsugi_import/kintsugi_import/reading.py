@@ -86,6 +86,9 @@ _NO_FILTER = re.compile(r"\bsystem\(|\bsh\b|-i\b")
 _IN_FRONT = re.compile(r"^(?:sudo(?:\s+-\w+)*\s+|time\s+|watch(?:\s+-[nd]\s*[\d.]*)*\s+(?:--\s+)?)+")
 _OTHER_CLUSTER = re.compile(r"\s--(?:context|kubeconfig|cluster)[= ](?:\"[^\"]*\"|'[^']*'|\S+)")
 _FORCED = re.compile(r"\s(?:--force(?:=true)?|--grace-period[= ]0|--now(?:=true)?)(?=\s|$)")
+_FORMAT = re.compile(
+    r"\s(?:-o|--output)(?:=|\s*)(?:jsonpath|custom-columns|go-template|template)\S*?(?:'[^']*'|\"[^\"]*\"|\S)+"
+)
 _RSH = re.compile(r"^oc((?: -n \S+)?) rsh ((?:-[nc] \S+ )*)(\S+) (?!-)(.+)$")
 _EXEC_WITHOUT_DASHES = re.compile(
     r"^(kubectl(?: -n \S+)? exec (?:-\w+ (?:\S+ )??)*?(?:-n \S+ )?[\w./${}-]+(?: -n \S+)?(?: -c \S+)?) (?!-)([a-z][\w.-]* .+)$"
@@ -145,11 +148,12 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     if words[0] == "curl" and _LOCALHOST.search(line):
         return _person("localhost is the reader's own machine")
     notes = [f"without {_shown(each)}" for each in statement.filters]
+    line, format_note = _without_format(line)
     line, more = _normal(with_values(line, values))
     reading = _parsed(line)
     if statement.filters and (reading.changes or not all(map(_is_filter, statement.filters))):
         return _person(f"its output goes on into {_shown(statement.filters[-1])}")
-    return reading if reading.verdict is Verdict.PERSON else replace(reading, notes=(*notes, *more))
+    return reading if reading.verdict is Verdict.PERSON else replace(reading, notes=(*notes, *format_note, *more))
 
 
 def _normal(line: str) -> tuple[str, tuple[str, ...]]:
@@ -160,7 +164,7 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
     elif " -- " not in line and (found := _EXEC_WITHOUT_DASHES.match(line)):
         line = f"{found[1]} -- {found[2]}"
     if line.split()[0] in KUBECTL:
-        line = re.sub(r"^oc(?= )", "kubectl", line)
+        line = re.sub(r"^oc(?= (?!adm ))", "kubectl", line)
         own, dashes, rest = line.partition(" -- ")
         for pattern in (_OTHER_CLUSTER, *((_FORCED,) if " delete " in own else ())):
             notes += [f"without {found.strip()}" for found in pattern.findall(own)]
@@ -169,12 +173,18 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
     return line, tuple(notes)
 
 
+def _without_format(command: str) -> tuple[str, tuple[str, ...]]:
+    """Leave out how a look prints its result: a step has the whole objects."""
+    found = _FORMAT.search(command) if re.match(r"(?:kubectl|oc)\b.*? get ", command) else None
+    return (command, ()) if found is None else (_FORMAT.sub("", command), (f"without {found[0].strip()}",))
+
+
 def _parsed(line: str) -> Reading:
     try:
         template = parse_template(line, _SCOPE)
     except (CommandProblem, ExpressionProblem) as problem:
         several = _for_each_selected(line)
-        return several if several is not None else _person(str(problem).partition("; it is written:")[0])
+        return several if several is not None else _person(_reason(str(problem)))
     if template.replaces_data:
         return _person("it replaces data, and half of that is worse than none")
     return Reading(verdict=Verdict.RUN, run=line, changes=template.changes, parameters=parameters_of(template))
@@ -270,6 +280,11 @@ def _is_filter(text: str) -> bool:
         return True
     first = text.split(maxsplit=1)[0] if text.split() else ""
     return first in FILTERS and not (_NO_FILTER.search(text) and first in ("awk", "sed"))
+
+
+def _reason(problem: str) -> str:
+    """Return why a command is a person's, without what an author of a runbook would write instead."""
+    return re.split(r"; it is written:|: known are|: write it as a step for a person|; write it as a step", problem)[0]
 
 
 def _person(reason: str) -> Reading:

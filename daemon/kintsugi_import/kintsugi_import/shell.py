@@ -18,6 +18,52 @@ _MAYBE = frozenset(
 KUBECTL = frozenset({"kubectl", "oc"})
 _PROGRAMS = KUBECTL | {
     *(
+        "chroot",
+        "nsenter",
+        "dmesg",
+        "lsblk",
+        "ps",
+        "df",
+        "du",
+        "free",
+        "top",
+        "uptime",
+        "vmstat",
+        "iostat",
+        "sar",
+        "mount",
+        "umount",
+    ),
+    *(
+        "fsck",
+        "ls",
+        "cat",
+        "find",
+        "rm",
+        "mv",
+        "cp",
+        "tar",
+        "git",
+        "ethtool",
+        "ss",
+        "netstat",
+        "tcpdump",
+        "traceroute",
+        "sysctl",
+    ),
+    *(
+        "python",
+        "python3",
+        "ansible-playbook",
+        "make",
+        "kill",
+        "service",
+        "toolbox",
+        "ovs-vsctl",
+        "ovs-appctl",
+        "ovn-appctl",
+    ),
+    *(
         "curl",
         "wget",
         "psql",
@@ -146,13 +192,14 @@ class Statement:
 def known_program(text: str) -> bool:
     """Return whether a text begins with a program, behind a prompt and `sudo` or the like."""
     first = _WORD.match(_PROMPT.sub("", text))
-    return bool(first) and first is not None and first[1] in _PROGRAMS and len(text.split()) > 1
+    return first is not None and first[1] in _PROGRAMS and len(text.split()) > 1
 
 
 def statements(code: Code) -> Sequence[Statement]:
     """Return the commands of a code, none where it is no shell code."""
     if not code.block:
-        return _parsed(code.text, code.line) if known_program(code.text) else ()
+        mentioned = code.text.split()[0] in KUBECTL and len(code.text.split()) < 3  # `kubectl get` is spoken about
+        return _parsed(code.text, code.line) if known_program(code.text) and not mentioned else ()
     if code.language not in SHELLS | _MAYBE:
         return ()
     text = _without_prompts(code.text, certain=code.language in SHELLS)

@@ -1,0 +1,84 @@
+"""What `kintsugi import` makes of pages: each step is compared with what was written down before, and every document loads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from kintsugi_import.command import Imported, import_page
+from kintsugi_import.reading import Verdict
+from tests.pages.__main__ import valid
+
+PAGES = Path(__file__).parent / "pages"
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_becomes_the_steps_that_were_written_down_before(page: Path) -> None:
+    imported = import_page(page)
+    said = [line for each in imported for line in outline(each)]
+    assert said == page.with_suffix(".txt").read_text().splitlines()
+    assert [each.procedure.name for each in imported if each.text and not valid(each)] == []
+    changes = [step for each in imported for step in steps_of(each) if step["word"] == "ask"]
+    assert [step["id"] for step in changes if "approve" not in step] == [], "a change without a question"
+
+
+def outline(imported: Imported) -> Iterator[str]:
+    """Describe a document in lines: its values, steps in order, and the commands that were left out, at the end."""
+    procedure = imported.procedure
+    if not imported.text:
+        yield f"nothing {procedure.name}: {procedure.title}"
+        return
+    spec = YAML(typ="safe").load(imported.text)["spec"]
+    yield f"runbook {procedure.name}: {spec['title']}"
+    for name, value in spec.get("parameters", {}).items():
+        label = procedure.parameters[name].label
+        default = f", default {value['default']}" if "default" in value else ""
+        yield f"value {name}: {value['type']}{f', label {label}' if label else ''}{default}"
+    yield from (_line(step, imported) for step in _flat(spec["steps"], imported))
+    if "rollback" in spec:
+        yield f"rollback after {spec['rollback'].get('after', '')}"
+        yield from (_line(step, imported) for step in _flat(spec["rollback"].get("steps", []), imported))
+    yield from (
+        f"left out {' '.join(each.text.split())}"
+        for each in procedure.commands
+        if each.verdict is Verdict.LEFT_OUT and each.reason and "variable" not in each.reason
+    )
+
+
+def steps_of(imported: Imported) -> list[dict[str, Any]]:
+    """Return the steps of a document, those of its groups and of its rollback, too."""
+    if not imported.text:
+        return []
+    spec = YAML(typ="safe").load(imported.text)["spec"]
+    return [*_flat(spec["steps"], imported), *_flat(spec.get("rollback", {}).get("steps", []), imported)]
+
+
+def _flat(steps: list[dict[str, Any]], imported: Imported) -> Iterator[dict[str, Any]]:
+    drafts = {step.id: step for step in imported.procedure.steps}
+    for step in steps:
+        if "steps" in step:
+            if "approve" in step:
+                yield {**step, "word": "group"}
+            yield from _flat(step["steps"], imported)
+            continue
+        reading = drafts[step["id"]].reading if step["id"] in drafts else None
+        word = "person" if "manual" in step else "find" if step["name"].startswith("Find: ") else "look"
+        yield {**step, "word": "ask" if reading is not None and reading.changes else word}
+
+
+def _line(step: dict[str, Any], imported: Imported) -> str:
+    word, name = step["word"], step["name"].removeprefix("Find: ")
+    if word == "group":
+        return f"group {name}, asks {step['approve']['question']}"
+    if word == "person":
+        text = step["manual"]["text"].split("\n")[0]
+        command = "; ".join(step["manual"].get("command", "").split("\n"))
+        return f"person {text}{f': {command}' if command else ''}"
+    each = f", for each {step['forEach']}" if "forEach" in step else ""
+    expect = f", expect {step['expect']}" if "expect" in step else ""
+    drafts = {draft.id: draft for draft in imported.procedure.steps}
+    reading = drafts[step["id"]].reading if step["id"] in drafts else None
+    notes = "".join(f", {note}" for note in (reading.notes if reading is not None else ()))
+    return f"{word} {name}{each}: {step['run']}{expect}{notes}"
