@@ -122,8 +122,8 @@ def _parts(page: Page, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Ele
         named = [(at, _kebab(found[1]), found[1]) for at, found in alerts if found]
         named = named if len(named) > 1 else []
     if not named:
-        head = next((each.text for each in elements if isinstance(each, Heading)), "")
-        found = _ALERT.match(page.title) or _ALERT.match(head) or _ALERT.match(stem)
+        opening = next((each.text for each in elements if isinstance(each, Heading)), "")
+        found = _ALERT.match(page.title) or _ALERT.match(opening) or _ALERT.match(stem)
         yield (
             Procedure(
                 name=_kebab(found[1] if found else stem), title=page.title or stem, alert=found[1] if found else ""

@@ -211,7 +211,11 @@ def _without_output(found: Sequence[Statement]) -> Iterator[Statement]:
     any_known = False
     for each in found:
         first = each.words[0] if each.words else ""
-        known = first in _PROGRAMS or bool(each.variable) or (not each.whole and bool(_KNOWN_WITHIN.search(each.text)))
+        known = (
+            first in _PROGRAMS | _BUILT_INS
+            or bool(each.variable)
+            or (not each.whole and bool(_KNOWN_WITHIN.search(each.text)))
+        )
         if known or (
             _A_PROGRAM.fullmatch(first) and (_A_FLAG.search(each.text) or not (any_known or first in _KEYWORDS))
         ):
@@ -221,6 +225,9 @@ def _without_output(found: Sequence[Statement]) -> Iterator[Statement]:
 
 _A_PROGRAM = re.compile(r"[a-z./][a-z0-9_./-]*")
 _A_FLAG = re.compile(r"\s--?[a-zA-Z]")
+_BUILT_INS = frozenset(
+    {"echo", "printf", "cd", "sleep", "export", "clear", "exit", "set", "source", "alias", "unset", "read", "wait"}
+)
 _KEYWORDS = frozenset({"done", "fi", "do", "then", "esac"})
 
 
