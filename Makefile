@@ -67,7 +67,7 @@ test: $(READY) check ## Check everything, and run the tests that need no Kuberne
 	@$(MAKE) --jobs=2 --keep-going --output-sync=target $(QUICK) QUICKLY="FUZZ_EXAMPLES=50 $(IN_MEMORY) $(PYTEST) --maxfail=10 --timeout=300 -m 'not long and not cluster'"
 
 quick-unit:
-	@$(QUICKLY) tests/unit
+	@$(QUICKLY) tests/unit tests/pages
 
 quick-early-integration:
 	@$(QUICKLY) $(QUICK_EARLY)
@@ -100,7 +100,7 @@ lanes-cluster lanes:
 	@red=0; for lane in $(if $(filter lanes,$@),$(LANES),$(CLUSTER_LANES)); do $(MAKE) --output-sync=target $$lane || red=1; done; exit $$red
 
 lane-units:
-	@$(LANE) tests/unit
+	@$(LANE) tests/unit tests/pages
 
 lane-contracts:
 	@$(LANE) $(CONTRACTS)

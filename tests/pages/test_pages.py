@@ -1,5 +1,6 @@
 """What `kintsugi import` makes of pages: each step is compared with what was written down before, and every document loads."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from kintsugi_import.command import Imported, import_page
+from kintsugi_import.command import Imported, import_page, summary
 from kintsugi_import.reading import Verdict
 from tests.pages.__main__ import valid
+from tests.unit.project.tree import ROOT
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -82,3 +84,16 @@ def _line(step: dict[str, Any], imported: Imported) -> str:
     reading = drafts[step["id"]].reading if step["id"] in drafts else None
     notes = "".join(f", {note}" for note in (reading.notes if reading is not None else ()))
     return f"{word} {name}{each}: {step['run']}{expect}{notes}"
+
+
+def test_the_example_of_the_documentation_is_what_the_import_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "import.md").read_text()
+    page, document, said = re.findall(
+        r"^```(?:markdown|yaml|)\n(.*?)^```$", text.partition("## An example")[2], re.MULTILINE | re.DOTALL
+    )[:3]
+    Path("checkout.md").write_text(page)
+    [imported] = import_page(Path("checkout.md"))
+    assert (imported.text, "\n".join(summary(imported))) == (document, said.rstrip("\n"))

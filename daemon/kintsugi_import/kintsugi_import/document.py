@@ -108,7 +108,7 @@ class _Writer:
         if undo or after:
             text += "  rollback:\n" + _indented(_dump(after) if after else "", 4)
             text += "    steps:\n" + _indented(undo, 6) if undo else ""
-        return Written(text=text, places=self.places)
+        return Written(text=re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n", places=self.places)
 
     def _parameter(self, name: str) -> Mapping[str, object]:
         known = self.procedure.parameters[name]
@@ -178,7 +178,8 @@ class _Writer:
             made["when"] = "each.unhealthy"
         if reading.changes:
             question = group.question if group is not None and group.question else step.question
-            made["approve"] = {"question": _literal(question), "onNo": "skip"}
+            without = ", ".join(each for each in reading.notes if each.startswith("without -"))
+            made["approve"] = {"question": _literal(question) + (f" ({without})" if without else ""), "onNo": "skip"}
         made["run"] = reading.run
         if step.expect:
             made["expect"] = step.expect

@@ -27,6 +27,8 @@ _DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION
 _FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
 _NAMESPACE = re.compile(r"\s(?:-n|--namespace)[= ](\S+)")
 _SOME_POD = re.compile(r"(?<= )(?:pods?/)?[a-z0-9-]+-pod(?:-name)?(?= |$)")
+_AROUND = " :：-–—.|"
+"""What surrounds a sentence that names a command."""
 _MOST_NAME = 100
 
 
@@ -159,6 +161,7 @@ class _Drafting:
     group: Group = field(default_factory=lambda: Group(name="", role=Role.TEXT, line=1))
     balancer: str = ""
     forwards: dict[str, str] = field(default_factory=dict)
+    began: int = 0
 
     def draft(self, elements: Sequence[Element]) -> Procedure:
         """Read the elements in order."""
@@ -202,6 +205,8 @@ class _Drafting:
 
     def _passage(self, passage: Passage, *, introduces: bool) -> None:
         label, value = labelled(passage.text)
+        if label is not Label.EXPECTED:
+            self.began = passage.line
         match label:
             case Label.ID:
                 return
@@ -209,7 +214,7 @@ class _Drafting:
                 self.procedure.service = value
                 return
             case Label.EXPECTED if self.group.steps:
-                self._expect(self.group.steps[-1], value)
+                self._expect(value)
                 return
             case Label.TRIGGER if self.group.role is Role.ROLLBACK and (after := duration_in(value)):
                 self.procedure.after = after
@@ -232,14 +237,17 @@ class _Drafting:
         for code, each in found:
             if each:
                 text = text.replace(" ".join(code.text.split()), "")
-        return text.strip(" :：-–—.|")
+        return text.strip(_AROUND)
 
     def _code(self, code: Code, lead: str) -> None:
+        self.began = code.line
         found = statements(code)
         if not found:
             self.group.texts.append(code.text.rstrip("\n"))
             return
         self._statements(found, lead, inside=False)
+        if self.group.texts and lead and any(step.name == lead for step in self.group.steps):
+            self.group.texts = [text for text in self.group.texts if text.strip(_AROUND) != lead]
 
     def _statements(self, found: Sequence[Statement], lead: str, *, inside: bool) -> None:
         entered = False
@@ -354,10 +362,15 @@ class _Drafting:
             self.group.steps.append(last)
         last.command = "\n".join(each.text for each in last.source)
 
-    def _expect(self, step: StepDraft, expected: str) -> None:
-        step.expected = expected
-        if step.reading is not None and not step.reading.changes:
-            step.expect = expectation(step.reading.run, expected)
+    def _expect(self, expected: str) -> None:
+        """Let the nearest look of the section whose result this phrase is about expect it."""
+        for step in reversed(self.group.steps):
+            if step.reading is not None and not step.reading.changes and not step.expect:
+                step.expect = expectation(step.reading.run, expected)
+            if step.expect or step.line < self.began:
+                break
+        if not any(step.expect for step in self.group.steps if step.line >= self.began):
+            self.group.steps[-1].expected = expected
 
     def _parameter(self, name: str, kind: str, *, shown: str) -> ParameterDraft:
         known = self.procedure.parameters.setdefault(name, ParameterDraft(label=label_of(name), shown=shown))

@@ -86,7 +86,7 @@ class _Elements:
     tokens: Sequence[Token]
     lists: list[Marker] = field(default_factory=list)
     line: int = 1
-    fresh_item: bool = False
+    is_first_of_item: bool = False
 
     def __iter__(self) -> Iterator[Element]:
         heading = 0
@@ -119,11 +119,11 @@ class _Elements:
         elif token.type in ("bullet_list_close", "ordered_list_close"):
             self.lists.pop()
         elif token.type == "list_item_open":
-            self.fresh_item = True
+            self.is_first_of_item = True
 
     def _passage(self, inline: Sequence[Token]) -> Passage:
-        marker = self.lists[-1] if self.lists and self.fresh_item else Marker.NONE
-        self.fresh_item = False
+        marker = self.lists[-1] if self.lists and self.is_first_of_item else Marker.NONE
+        self.is_first_of_item = False
         codes: list[Code] = []
         for token in inline:
             line = self.line

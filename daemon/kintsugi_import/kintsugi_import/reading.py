@@ -284,7 +284,7 @@ def _is_filter(text: str) -> bool:
 
 def _reason(problem: str) -> str:
     """Return why a command is a person's, without what an author of a runbook would write instead."""
-    return re.split(r"; it is written:|: known are|: write it as a step for a person|; write it as a step", problem)[0]
+    return re.split(r"; it is written:|: known are|[:;] write ", problem)[0]
 
 
 def _person(reason: str) -> Reading:

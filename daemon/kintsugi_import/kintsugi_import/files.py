@@ -1,0 +1,125 @@
+"""
+The files of imported runbooks in a folder: what they load with, how they are written, and how a changed page is merged.
+
+`.imported/` has each runbook as it was imported, so that a later import knows which lines a person has written.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+
+from kintsugi.catalog import CatalogErrors, Source, catalog_paths, load_sources, read_sources
+from kintsugi.catalog.scaffold import KINDS_FILE, kinds_document
+from kintsugi.catalog.source import documents
+from kintsugi.cli.documents import write
+from kintsugi_import.document import PAGE
+from kintsugi_import.merge import merge
+from kubeobjects import discovery
+from kubeobjects.resources import RESOURCES
+
+KINDS = Path(__file__).with_name("kinds.yaml")
+BASES = ".imported"
+_NAMED = """\
+# The types of objects that imported runbooks name besides those that are built in, as their projects declare them. `kintsugi init`
+# writes those of your cluster instead.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """
+    What an import does to a file: the new text, the lines that differ, and what a person must know.
+
+    Where it is not merged the file stays as it is.
+    """
+
+    file: Path
+    text: str
+    diff: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    is_merged: bool = True
+
+
+def learn_kinds(folder: Path | None) -> None:
+    """
+    Let looks name the kinds that a folder's `kinds.yaml` has of its cluster, or else those of widely used operators and platforms.
+
+    Raises CatalogErrors.
+    """
+    own = folder / KINDS_FILE if folder is not None else None
+    file = own if own is not None and own.exists() and not _is_ours(own) else KINDS
+    found, problems = documents(file.read_bytes(), str(file))
+    if problems:
+        raise CatalogErrors(problems)
+    discovery.forget()
+    discovery.add_filed(discovery.kinds_in([each.value for each in found if isinstance(each.value, dict)]))
+
+
+def others(folder: Path | None, names: set[str]) -> list[Source]:
+    """Read the documents that runbooks of these names will load with: the folder's own, and the shipped ones."""
+    if folder is None or not folder.exists():
+        return []
+    files = {str(folder / f"{name}.yaml") for name in names} | {str(folder / KINDS_FILE)}
+    sources = read_sources(catalog_paths(None, [folder], example=False))
+    if all(each.library or each.name in files for each in sources):
+        return []
+    return [each for each in sources if each.name not in files and not (each.library and Path(each.name).stem in names)]
+
+
+def change_of(folder: Path, name: str, text: str, beside: Sequence[Source]) -> Change:
+    """Return what an import of `text` does to the file of a runbook. Lines that a person has written stay."""
+    file, base = folder / f"{name}.yaml", folder / BASES / f"{name}.yaml"
+    if not file.exists():
+        return Change(file=file, text=text)
+    before = file.read_text(encoding="utf-8")
+    if _page(before) != _page(text):
+        return Change(
+            file=file, text=before, notes=(f"{file} is not of this page: rename it, or the page",), is_merged=False
+        )
+    if not base.exists():
+        note = f"{base} is missing, so your lines are not known: {file} stays as it is"
+        if before == text:
+            return Change(file=file, text=text)
+        return Change(file=file, text=before, diff=_diff(file, before, text), notes=(note,), is_merged=False)
+    merged = merge(base.read_text(encoding="utf-8"), before, text)
+    try:
+        load_sources([*beside, Source(name=str(file), content=merged.text.encode())])
+    except CatalogErrors as errors:
+        notes = tuple(f"your lines and the page's do not load together: {each}" for each in errors.problems)
+        return Change(file=file, text=before, diff=_diff(file, before, text), notes=notes, is_merged=False)
+    kept = tuple(f"{file}: your lines stay, where the page now has:\n{each.rstrip()}" for each in merged.conflicts)
+    return Change(file=file, text=merged.text, diff=_diff(file, before, merged.text), notes=kept)
+
+
+def save(folder: Path, change: Change, imported: str) -> None:
+    """Write a runbook, and what was imported beside it. Raises UsageError."""
+    if change.is_merged:
+        write(change.file, change.text)
+        write(folder / BASES / change.file.name, imported)
+
+
+def save_kinds(folder: Path) -> None:
+    """Write the kinds that the folder's documents name and that are not built in, if no file has those of the cluster."""
+    file = folder / KINDS_FILE
+    if file.exists() and not _is_ours(file):
+        return
+    texts = [each.read_text(encoding="utf-8") for each in folder.glob("*.yaml") if each != file]
+    words = {word for text in texts for word in re.split(r"[\s,/\"']+", text)}
+    kinds = [each for each in map(discovery.find_any, sorted(words)) if each is not None and each not in RESOURCES]
+    if kinds:
+        write(file, kinds_document(list(dict.fromkeys(kinds)), _NAMED))
+
+
+def _is_ours(file: Path) -> bool:
+    return file.read_text(encoding="utf-8").startswith(_NAMED)
+
+
+def _page(text: str) -> str:
+    found = re.search(rf"^\s*{re.escape(PAGE)}: (.*)$", text, re.MULTILINE)
+    return found[1].strip("'\"").rpartition("/")[2] if found else ""
+
+
+def _diff(file: Path, before: str, after: str) -> tuple[str, ...]:
+    return tuple(unified_diff(before.splitlines(), after.splitlines(), str(file), f"{file} (imported)", lineterm=""))
