@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from kintsugi.actions.api_objects import by_name, listed
+from kintsugi.app.daemon import learn_kinds
+from kintsugi.errors import Forbidden
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectName
+from kintsugi.settings import KubeSettings
 from kintsugi_demo.shop import NAMESPACE
+from kubeobjects import discovery
+from kubesim import EmbeddedCluster
+from kubesim.apiserver.api_faults import Fault, FaultKind
+from kubesim.storage.kinds import CERTIFICATES
 from tests.harness.daemon import command
 from tests.harness.waiting import eventually
 from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged
@@ -72,6 +82,31 @@ async def test_a_catalog_that_comes_to_name_a_kind_is_taken_by_a_daemon_that_cou
         assert f"{made}/kinds.yaml: the types of the cluster" in wrote.err, wrote
         known = await asyncio.to_thread(command, "validate", "--alone", file, made / "kinds.yaml")
         assert known.code == 0, known
+
+
+async def test_what_was_known_of_the_types_stays_when_the_api_server_does_not_list_them(tmp_path: Path) -> None:
+    async with EmbeddedCluster.start() as cluster:
+        settings = KubeSettings(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"))
+        discovery.forget()
+        for path in ("", "/api", "/apis"):
+            if path:
+                cluster.api_faults.order(Fault(kind=FaultKind.ERROR, path=path))
+            await learn_kinds(settings)
+            found = discovery.find_any("cert")
+            assert found is not None
+            assert found.qualified == "certificates.cert-manager.io"
+        discovery.forget()
+
+
+async def test_a_read_that_is_forbidden_says_how_the_right_is_granted(tmp_path: Path) -> None:
+    async with EmbeddedCluster.start() as cluster:
+        settings = KubeSettings(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig", "reader", ()))
+        granted = r"cannot {} .*; .*rbac.readKinds: \[certificates.cert-manager.io\] grants it"
+        async with KubeClient.connect(settings) as kube:
+            with pytest.raises(Forbidden, match=granted.format("list")):
+                await listed(kube, CERTIFICATES, NAMESPACE, labels="")
+            with pytest.raises(Forbidden, match=granted.format("get")):
+                await by_name(kube, [ObjectName(resource=CERTIFICATES, name="web")], NAMESPACE)
 
 
 def discoveries(stage: ManualStage) -> int:
