@@ -6,6 +6,7 @@ Objects are compared whole, less managedFields; messages word by word. Changes a
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,14 +17,16 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.discovery import read_kinds
 from kintsugi.settings import KubeSettings
+from kubeobjects import discovery
 from tests.cluster.kubectl import Object, attempt, kubectl, pod_of, same, shown, workload
 from tests.harness import manifests
 from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BETTER
 from tests.harness.results import named
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, wait_for
 
 pytestmark = pytest.mark.cluster
 
@@ -86,6 +89,59 @@ async def test_get_reads_the_same_objects(cluster: RealCluster, place: str, acti
         return list(named(await actions.read(parse(line, namespace=place), deadline=SOON))["items"])
 
     await same(ours, lambda: shown(kubectl(cluster, place, line, "-o", "json") or '{"kind":"List","items":[]}'))
+
+
+OF_THE_CLUSTER = (
+    "kubectl get apiservices",
+    "kubectl get csinodes.v1.storage.k8s.io",
+    "kubectl get services",
+    "kubectl get shopservice",
+    "kubectl get service.shop.example.com",
+    "kubectl get services.v1alpha1.shop.example.com front",
+)
+"""Types that are not built in, and a built-in one whose words another has, too."""
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: RealCluster, place: str) -> Iterator[None]:
+    """Serve a type of one's own, in two versions, whose plural and kind are those of a built-in one, with an object."""
+    served = {"served": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    versions = [{**served, "name": name, "storage": name == "v1"} for name in ("v1alpha1", "v1")]
+    names = {"plural": "services", "singular": "service", "kind": "Service", "shortNames": ["shopservice"]}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "services.shop.example.com"},
+        "spec": {"group": "shop.example.com", "scope": "Namespaced", "names": names, "versions": versions},
+    }
+    cluster.apply(definition)
+    kubectl(cluster, place, "kubectl wait crd/services.shop.example.com --for=condition=Established --timeout=60s")
+    front = {"apiVersion": "shop.example.com/v1", "kind": "Service", "metadata": {"name": "front", "namespace": place}}
+    wait_for(lambda: applied(cluster, front), within=30)
+    yield
+    kubectl(cluster, place, "kubectl delete crd services.shop.example.com")
+    discovery.forget()
+
+
+def applied(cluster: RealCluster, manifest: Object) -> bool:
+    """Apply an object whose type may be served in a moment only."""
+    with suppress(KubectlError):
+        cluster.apply(manifest)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("line", OF_THE_CLUSTER)
+@pytest.mark.usefixtures("shop")
+async def test_types_that_are_not_built_in_are_read_by_the_words_of_kubectl(
+    cluster: RealCluster, place: str, actions: Actions, line: str
+) -> None:
+    discovery.set_served(await read_kinds(KubeSettings(kubeconfig=cluster.kubeconfig)))
+
+    async def ours() -> object:
+        return list(named(await actions.read(parse(line, namespace=place), deadline=SOON))["items"])
+
+    await same(ours, lambda: shown(kubectl(cluster, place, line, "-o", "json")))
 
 
 FAILURES = (

@@ -159,6 +159,10 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "a port among the settings": ({"settings": {"server": {"port": 80}}}, "settings.server.port: the chart sets"),
     "a setting that is none": ({"settings": {"guards": {"cooldwn": "5m"}}}, "settings/guards"),
     "a variable without a name": ({"env": [{"nam": "A"}]}, "env"),
+    **{
+        f"the right to read {each}": ({"rbac": {"readKinds": [each]}}, "rbac/readKinds/0")
+        for each in ("secrets", "secrets.v1", "pods/exec", "*", "*.cert-manager.io", "Certificate")
+    },
     "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: set the name of the existing account"),
 }
 
@@ -226,6 +230,14 @@ def test_rights_to_nodes_and_evictions_and_jobs_are_granted_where_the_values_say
     for line in ("kubectl cordon node-1", "kubectl drain node-1", "kubectl evict-pod web-1", OF_A_CRONJOB):
         needed = {str(rule) for rule in definition_of(parse(line, namespace="production")).rules}
         assert (needed <= granted) is (line in lines), (line, needed - granted)
+
+
+def test_the_types_that_steps_may_read_are_granted_to_be_read_where_the_values_name_them(helm: Helm) -> None:
+    kinds = ["certificates.cert-manager.io", "configmaps"]
+    granted = granted_by(helm.template({**IMAGE, "rbac": {"readKinds": kinds}}))
+    assert granted - granted_by(helm.template(IMAGE)) == {
+        f"{verb} {kind}" for kind in kinds for verb in ("get", "list")
+    }
 
 
 def granted_by(rendered: str) -> set[str]:

@@ -79,7 +79,7 @@ async def test_a_first_catalog_is_written_for_the_workloads_that_are_named(kubec
     )
     assert code == 0, err
     assert "OK: 3 services, 27 rules, " in out
-    assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "ledger.yaml", "shipper.yaml"]
+    assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "kinds.yaml", "ledger.yaml", "shipper.yaml"]
     text = (folder / "cart.yaml").read_text()
     assert "# selector: app.kubernetes.io/name=cart,tier=back\n" in text
     assert "# Argo CD market would revert changes of its template" in text
@@ -119,7 +119,7 @@ async def test_a_first_catalog_is_written_for_all_workloads_of_a_namespace_but_t
     (folder / "cart.yaml").write_text("# mine\n")
     code, out, err = await init(kubeconfig, folder, "-n", NAMESPACE)
     assert code == 0, err
-    assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "ledger.yaml", "shipper.yaml"]
+    assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "kinds.yaml", "ledger.yaml", "shipper.yaml"]
     assert (folder / "cart.yaml").read_text() == "# mine\n"
     assert re.search(rf"ledger.yaml +{NAMESPACE}/statefulset/ledger +ledger +http://ledger.{NAMESPACE}/health", out), (
         out

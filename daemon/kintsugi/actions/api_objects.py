@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kintsugi.errors import KintsugiError, KubeError, NotFound
+from kintsugi.errors import Forbidden, KintsugiError, KubeError, NotFound
 from kintsugi.json_limits import MOST_IN_ANSWER, entries_of
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
@@ -43,6 +43,16 @@ def as_kube_errors() -> Iterator[None]:
         raise KubeError(str(error)) from error
 
 
+@contextmanager
+def naming_the_right(resource: Resource) -> Iterator[None]:
+    """Say of a read that is forbidden how the right is granted."""
+    try:
+        yield
+    except Forbidden as error:
+        how = f"the chart's value rbac.readKinds: [{resource.qualified}] grants it"
+        raise Forbidden(f"{error}; {how}", status=error.status, reason=error.reason) from error
+
+
 async def by_name(
     kube: KubeClient, objects: Sequence[ObjectName], namespace: str | None, *, missing_ok: bool = False
 ) -> list[Unstructured]:
@@ -51,7 +61,9 @@ async def by_name(
     missing: list[str] = []
     for asked in objects:
         try:
-            found.append(unstructured.without_managed_fields(await kube.get(asked.resource, asked.name, namespace)))
+            with naming_the_right(asked.resource):
+                obj = await kube.get(asked.resource, asked.name, namespace)
+            found.append(unstructured.without_managed_fields(obj))
         except NotFound as error:
             missing.append(str(error))
         check_entries(found)
@@ -78,7 +90,8 @@ async def listed(
     kube: KubeClient, resource: Resource, namespace: str | None, *, labels: str, fields: str = ""
 ) -> list[Unstructured]:
     """List objects of one kind."""
-    listing = await kube.list(resource, namespace if resource.namespaced else None, labels=labels, fields=fields)
+    with naming_the_right(resource):
+        listing = await kube.list(resource, namespace if resource.namespaced else None, labels=labels, fields=fields)
     return [unstructured.without_managed_fields(item) for item in listing.items]
 
 

@@ -27,9 +27,8 @@ def resource_of(spec: CommandSpec, word: str) -> Resource:
     """Find the kind that a word means, if the row takes it. Raises CommandProblem with the nearest known word."""
     resource = find_any(word)
     if resource is None:
-        near = suggest_any(word)
-        hint = "" if near else f"; {NOT_BUILT_IN}"
-        raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object{hint}", meant=near)
+        hint = f"; {NOT_BUILT_IN}" if spec.discovered else ""
+        raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object{hint}", meant=suggest_any(word))
     if resource not in RESOURCES:
         if not spec.discovered:
             raise CommandProblem(

@@ -145,7 +145,8 @@ async def _selected(kube: KubeClient, command: Wait) -> tuple[ObjectName, ...]:
 
 async def _read(kube: KubeClient, asked: ObjectName, namespace: str, goal: Goal) -> Unstructured | None:
     try:
-        obj = await kube.get(asked.resource, asked.name, namespace or None)
+        with api_objects.naming_the_right(asked.resource):
+            obj = await kube.get(asked.resource, asked.name, namespace or None)
     except NotFound:
         if goal.may_be_absent:
             return None

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kintsugi.commands import CommandProblem, decode, encode, parse, render
+from kintsugi.commands import CommandProblem, decode, encode, parse, parse_template, render
+from kintsugi.expressions import ANY, Scope
 from kubeobjects import discovery
 from tests.unit.objects.discovered import GROUPS, kinds
 
@@ -71,3 +72,14 @@ def test_a_type_that_nobody_knows_is_refused_with_what_to_do() -> None:
         parse("kubectl get widgets", namespace="x")
     with pytest.raises(CommandProblem, match="did you mean 'certificate'"):
         parse("kubectl get certifcate", namespace="x")
+
+
+@pytest.mark.parametrize("line", ["kubectl get ${x}", "kubectl get service.serving.knative.dev ${x}"])
+def test_an_object_of_the_cluster_is_meant_by_its_api_group_and_not_a_namesake(line: str) -> None:
+    scope = Scope(names={"x": ANY})
+    knative = {"kind": "Service", "apiVersion": "serving.knative.dev/v1", "metadata": {"name": "web", "uid": "u-1"}}
+    command = parse_template(line, scope).bind({"x": knative}, namespace="x")
+    assert render(command) == "kubectl get service.serving.knative.dev web -n x"
+    for wrong in ("kubectl get service ${x}", "kubectl label service ${x} a=b"):
+        with pytest.raises(CommandProblem, match=r"'web' is a Service.serving.knative.dev, not a service"):
+            parse_template(wrong, scope).bind({"x": knative}, namespace="x")
