@@ -7,7 +7,6 @@ from pathlib import Path
 
 from kintsugi.catalog import CatalogErrors, Source, load_sources
 from kintsugi_import.command import Imported, import_page
-from kintsugi_import.document import PageProblems
 from kintsugi_import.reading import Verdict
 
 _KUBECTL = re.compile(r"(?:^|[\s(])(?:kubectl|oc)\s")
@@ -19,20 +18,14 @@ _LOOK = re.compile(
 def main(folder: Path) -> None:
     """Import every page below a folder and print the shares."""
     pages: dict[Path, list[Imported]] = {}
-    failed: list[str] = []
     for path in sorted(folder.rglob("*.md")):
-        try:
-            pages[path] = import_page(path)
-        except PageProblems as errors:
-            failed.append(f"{path}: {errors}")
+        pages[path] = import_page(path)
     books = [book for found in pages.values() for book in found if book.text]
     wrong = [book for book in books if not valid(book)]
     commands = [each for found in pages.values() for book in found for each in book.procedure.commands]
     kubectl = [each for each in commands if _KUBECTL.search(each.text)]
     looks = [each for each in kubectl if _LOOK.match(each.text)]
-    print(
-        f"{len(pages) + len(failed)} pages, {len(books)} runbooks, {len(wrong)} that do not load, {len(failed)} that failed"
-    )
+    print(f"{len(pages)} pages, {len(books)} runbooks, {len(wrong)} that do not load")
     for name, of in (("all commands", commands), ("kubectl and oc", kubectl), ("of these looks", looks)):
         count = Counter(each.verdict for each in of)
         print(
@@ -60,7 +53,6 @@ def main(folder: Path) -> None:
     )
     for reason, number in reasons.most_common(40):
         print(f"{number:5} {reason}")
-    print("\n".join(failed[:10]))
 
 
 def valid(book: Imported) -> bool:

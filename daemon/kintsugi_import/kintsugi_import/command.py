@@ -8,27 +8,28 @@ from typing import Annotated
 
 import typer
 
-from kintsugi.catalog import Source, load_sources
+from kintsugi.catalog import Problem
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat, spread
 from kintsugi.cli.output import emit
 from kintsugi.errors import UsageError
-from kintsugi_import.document import DIGEST, PAGE, runbook
+from kintsugi_import.document import DIGEST, PAGE, runbooks
 from kintsugi_import.draft import Procedure, procedures, shares
-from kintsugi_import.files import change_of, learn_kinds, others, save, save_kinds
+from kintsugi_import.files import change_of, learn_kinds, others, save, save_kinds, services_of
 from kintsugi_import.page import read_page
 from kintsugi_import.reading import Verdict
+from kintsugi_import.stack import recover_services, restore_by_runbook
 from kubeobjects.lines import counted, printable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """A procedure of a page with its document, "" where it has no step, and the documents that this loads with."""
+    """A procedure of a page with its document, "" where it has no step; `problems` are those of other documents with it."""
 
     page: str
     procedure: Procedure
     text: str
-    beside: Sequence[Source] = ()
+    problems: Sequence[Problem] = ()
 
 
 def import_pages(
@@ -51,7 +52,7 @@ def import_pages(
     What Kintsugi can do of a page becomes steps that it runs; each change asks a person first. The rest becomes steps for a person,
     with the exact commands. Nothing is run, and no cluster is asked. A second import of a page keeps the lines that you have written.
 
-    The exit code is 1 when a file could not be written without losing your lines.
+    The exit code is 1 when a file could not be written without losing your lines, or another document does not load with it.
     """
     if folder is None and not check:
         raise UsageError("give the folder for the runbooks with -o DIR, or --check to write nothing")
@@ -76,20 +77,21 @@ def import_page(page: Path, folder: Path | None = None) -> list[Imported]:
         raise UsageError(f"{page} cannot be read: {error}") from error
     learn_kinds(folder)
     found = procedures(read_page(text), page.stem)
+    for each in found:
+        restore_by_runbook(each)
+        recover_services(each, found)
+    shipped = any(step.runbook for each in found for step in each.steps)
+    beside = others(folder, {each.name for each in found}, shipped=shipped)
     annotations = {PAGE: str(page), DIGEST: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
-    beside = others(folder, {each.name for each in found})
-    services = frozenset(load_sources(beside).services) if beside else frozenset[str]()
+    texts, problems = runbooks(found, annotations, beside, services_of(beside))
     return [
-        Imported(page=str(page), procedure=each, text=runbook(each, annotations, beside, services), beside=beside)
-        for each in found
+        Imported(page=str(page), procedure=each, text=texts.get(each.name, ""), problems=problems) for each in found
     ]
 
 
 def _write(imported: Sequence[Imported], folder: Path) -> bool:
     """Write the runbooks, and show what changes in files that exist. Return whether all could be written."""
-    changes = [
-        (change_of(folder, each.procedure.name, each.text, each.beside), each.text) for each in imported if each.text
-    ]
+    changes = [(change_of(folder, each.procedure.name, each.text), each.text) for each in imported if each.text]
     for change, text in changes:
         save(folder, change, text)
         for line in change.diff:
@@ -97,7 +99,10 @@ def _write(imported: Sequence[Imported], folder: Path) -> bool:
         for note in change.notes:
             print_note("\n".join(map(printable, note.split("\n"))))
     save_kinds(folder)
-    return all(change.is_merged for change, _ in changes)
+    problems = sorted({problem for each in imported for problem in each.problems})
+    for problem in problems:
+        print_note(printable(f"with the imported runbooks: {problem}"))
+    return not problems and all(change.is_merged for change, _ in changes)
 
 
 def summary(imported: Imported) -> list[str]:

@@ -23,10 +23,6 @@ _USED = re.compile(r"\bparams\.([a-z][a-z0-9_]*)")
 _AT_STEP = re.compile(r"spec\.(?:rollback\.)?steps\[\d+\](?:\.steps\[\d+\])?")
 
 
-class PageProblems(CatalogErrors):
-    """The documents beside the imported ones do not load; nothing was written."""
-
-
 @dataclass(kw_only=True, slots=True)
 class Written:
     """A procedure as YAML, with the path of each step in it."""
@@ -35,44 +31,48 @@ class Written:
     places: dict[str, StepDraft] = field(default_factory=dict)
 
 
-def runbook(procedure: Procedure, page: Mapping[str, str], others: Sequence[Source], services: frozenset[str]) -> str:
+def runbooks(
+    found: Sequence[Procedure], page: Mapping[str, str], others: Sequence[Source], services: frozenset[str]
+) -> tuple[Mapping[str, str], Sequence[Problem]]:
     """
-    Return the document of a procedure, "" where it has no step.
+    Return the documents of procedures by their names, none for one without a step, and the problems of the `others` with them.
 
-    `page` are the annotations that name the page. `others` are the documents that it will load with, `services` the names of their
-    services. A step that does not load becomes a person's. Raises PageProblems when the others do not load.
+    `page` are the annotations that name the page. `others` are the documents that they will load with, `services` the names of their
+    services. A step that does not load becomes a person's.
     """
-    name = f"{procedure.name}.yaml"
-    while any(True for _ in procedure.steps):
-        written = _Writer(procedure=procedure, page=page, services=services).write()
+    while True:
+        written = {
+            f"{each.name}.yaml": _Writer(procedure=each, page=page, services=services).write()
+            for each in found
+            if any(True for _ in each.steps)
+        }
+        sources = [Source(name=name, content=each.text.encode()) for name, each in written.items()]
+        problems: Sequence[Problem] = ()
         try:
-            load_sources([*others, Source(name=name, content=written.text.encode())])
+            load_sources([*others, *sources]) if sources else None
         except CatalogErrors as errors:
-            own = [each for each in errors.problems if each.file == name]
-            if not own or not _hand_over(procedure, written, own):
-                raise PageProblems(errors.problems) from errors
-            continue
-        return written.text
-    return ""
+            problems = errors.problems
+        own = {f"{each.name}.yaml": each for each in found}
+        changed = [_hand_over(own[each.file], written[each.file], each) for each in problems if each.file in written]
+        if not any(changed):
+            texts = {each.name: written[name].text for name, each in own.items() if name in written}
+            shipped = {each.name for each in others if each.library}
+            return texts, [each for each in problems if each.file not in {*written, *shipped}]
 
 
-def _hand_over(procedure: Procedure, written: Written, problems: Sequence[Problem]) -> bool:
-    """Give a person the steps that do not load. Returns whether there was one."""
-    any_step = False
-    for problem in problems:
-        place = _AT_STEP.match(problem.path)
-        wrong = [written.places[place[0]]] if place and place[0] in written.places else []
-        if found := re.match(r"spec\.parameters\.([a-z0-9_]+)", problem.path):
-            wrong = [each for each in procedure.steps if each.reading and found[1] in _USED.findall(each.reading.run)]
-        for step in wrong:
-            if step.reading is None:
-                continue
-            any_step = True
-            step.reading, step.text, step.expect = None, step.name, ""
-            for command in step.source:
-                command.verdict, command.reason = Verdict.PERSON, problem.message
-            step.command = "\n".join(command.text for command in step.source)
-    return any_step
+def _hand_over(procedure: Procedure, written: Written, problem: Problem) -> bool:
+    """Give a person the steps that have a problem. Returns whether there was one."""
+    place = _AT_STEP.match(problem.path)
+    wrong = [written.places[place[0]]] if place and place[0] in written.places else []
+    if found := re.match(r"spec\.parameters\.([a-z0-9_]+)", problem.path):
+        wrong = [each for each in procedure.steps if each.reading and found[1] in _USED.findall(each.reading.run)]
+    wrong = [each for each in wrong if each.reading is not None or each.runbook]
+    for step in wrong:
+        step.reading, step.runbook, step.text, step.expect = None, "", step.text or step.name, ""
+        for command in step.source:
+            command.verdict, command.reason = Verdict.PERSON, problem.message
+        step.command = "\n".join(command.text for command in step.source)
+    return bool(wrong)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -166,6 +166,8 @@ class _Writer:
     def _step(self, step: StepDraft, group: Group | None) -> str:
         made: dict[str, object] = {"id": step.id, "name": step.name}
         reading = step.reading
+        if step.runbook:
+            return _with_runbook(step, made)
         if reading is None:
             manual: dict[str, object] = {"text": _text(_literal(step.text or step.name))}
             if step.command:
@@ -187,6 +189,14 @@ class _Writer:
             made["onFailure"] = "continue"
         said = [*reading.notes, *([f"expected: {step.expected}"] if step.expected and not step.expect else [])]
         return _comment(said) + _item(_dump(made))
+
+
+def _with_runbook(step: StepDraft, made: dict[str, object]) -> str:
+    if step.service:
+        made |= {"unless": f"services.{step.service.replace('-', '_')}.healthy", "service": step.service}
+    if step.question:
+        made["approve"] = {"question": _literal(step.question), "onNo": "skip"}
+    return _item(_dump({**made, "runbook": step.runbook}))
 
 
 def _group_id(group: Group, procedure: Procedure) -> str:

@@ -4,6 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from kintsugi_import.page import Code, Element, Heading, Marker, Page, Passage
 from kintsugi_import.reading import Reading, Verdict, field_of, narrower, parameter_name, read_statement
@@ -12,6 +13,7 @@ from kintsugi_import.words import (
     Label,
     Role,
     alternative,
+    by_priority,
     duration_in,
     expectation,
     external_address,
@@ -36,7 +38,7 @@ _MOST_NAME = 100
 class StepDraft:
     """
     A step in the making. A person's has `command`, the exact text, and a reason for each command in it; one that Kintsugi runs has
-    its `reading`.
+    its `reading`, or a `runbook`, perhaps of another `service`.
     """
 
     id: str
@@ -49,6 +51,8 @@ class StepDraft:
     expected: str = ""
     expect: str = ""
     bound: str = ""
+    runbook: str = ""
+    service: str = ""
     source: "list[CommandDraft]" = field(default_factory=list)
 
 
@@ -64,7 +68,10 @@ class CommandDraft:
 
 @dataclass(kw_only=True, slots=True)
 class Group:
-    """The steps of one section, and its other texts. `question` is asked before all of them, "" without one."""
+    """
+    The steps of one section, and its other texts; `items` are those that are bullets. `question` is asked before all steps, "" without
+    one.
+    """
 
     name: str
     role: Role
@@ -72,6 +79,7 @@ class Group:
     question: str = ""
     steps: list[StepDraft] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -86,7 +94,7 @@ class ParameterDraft:
 
 @dataclass(kw_only=True, slots=True)
 class Procedure:
-    """A runbook in the making. `commands` are all commands of its part of the page."""
+    """A runbook in the making. `commands` are all commands of its part of the page, `order` the services that it lists by priority."""
 
     name: str
     title: str
@@ -96,6 +104,7 @@ class Procedure:
     groups: list[Group] = field(default_factory=list)
     parameters: dict[str, ParameterDraft] = field(default_factory=dict)
     commands: list[CommandDraft] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
 
     @property
     def steps(self) -> Iterator[StepDraft]:
@@ -105,8 +114,8 @@ class Procedure:
 
 def procedures(page: Page, stem: str) -> list[Procedure]:
     """Return the procedures of a page; `stem` names one that has no name of its own."""
-    parts = list(_parts(page, stem))
-    return [_Drafting(procedure=procedure, own=own).draft(elements) for procedure, own, elements in parts]
+    found = [_Drafting(procedure=procedure, own=own).draft(part) for procedure, own, part in _parts(page, stem)]
+    return [each for each in found if each.commands or each.name != _kebab(stem) or len(found) == 1]
 
 
 def _parts(page: Page, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Element]]]:
@@ -134,6 +143,7 @@ def _parts(page: Page, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Ele
             elements,
         )
         return
+    yield Procedure(name=_kebab(stem), title=page.title or stem), 1, elements[: named[0][0]]
     for number, (start, name, alert) in enumerate(named):
         first = elements[start]
         end = named[number + 1][0] if number + 1 < len(named) else len(elements)
@@ -165,7 +175,7 @@ class _Drafting:
 
     def draft(self, elements: Sequence[Element]) -> Procedure:
         """Read the elements in order."""
-        for element, following in zip(elements, (*elements[1:], None), strict=True):
+        for element, following in zip_longest(elements, elements[1:]):
             match element:
                 case Heading():
                     self._heading(element)
@@ -229,8 +239,16 @@ class _Drafting:
             if passage.marker is Marker.NUMBER and self.group.role in _DONE_BY_A_PERSON and not introduces:
                 self._add_person(passage.text, [], passage.line)
             else:
-                self.group.texts.append(passage.text)
+                self._text(passage)
         self.lead = name
+
+    def _text(self, passage: Passage) -> None:
+        """Keep a text without a command: the name of a service in a list by priority, an item, or a sentence."""
+        if passage.marker is not Marker.NONE:
+            self.group.items.append(passage.text)
+            if by_priority(self.group.name) and re.fullmatch(r"[a-z0-9][-a-z0-9]*", passage.text):
+                self.procedure.order.append(passage.text)
+        self.group.texts.append(passage.text)
 
     def _sentence(self, passage: Passage, found: Sequence[tuple[Code, Sequence[Statement]]]) -> str:
         text = passage.text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
-from kintsugi.catalog import CatalogErrors, Source, catalog_paths, load_sources, read_sources
+from kintsugi.catalog import CatalogErrors, Source, catalog_paths, read_sources, shipped_paths
 from kintsugi.catalog.scaffold import KINDS_FILE, kinds_document
 from kintsugi.catalog.source import documents
 from kintsugi.cli.documents import write
@@ -57,18 +57,30 @@ def learn_kinds(folder: Path | None) -> None:
     discovery.add_filed(discovery.kinds_in([each.value for each in found if isinstance(each.value, dict)]))
 
 
-def others(folder: Path | None, names: set[str]) -> list[Source]:
-    """Read the documents that runbooks of these names will load with: the folder's own, and the shipped ones."""
-    if folder is None or not folder.exists():
-        return []
-    files = {str(folder / f"{name}.yaml") for name in names} | {str(folder / KINDS_FILE)}
-    sources = read_sources(catalog_paths(None, [folder], example=False))
-    if all(each.library or each.name in files for each in sources):
-        return []
-    return [each for each in sources if each.name not in files and not (each.library and Path(each.name).stem in names)]
+def others(folder: Path | None, names: set[str], *, shipped: bool) -> list[Source]:
+    """
+    Read the documents that runbooks of these names will load with: the folder's own, and the shipped ones.
+
+    Where the folder has no others, the shipped ones are read only if a runbook needs them (`shipped`).
+    """
+    sources = read_sources(
+        catalog_paths(None, [folder] if folder is not None and folder.exists() else [], example=False)
+    )
+    library = {str(each) for path in shipped_paths() for each in path.rglob("*.yaml")}
+    replaced = {f"{name}.yaml" for name in names} | {KINDS_FILE}
+    kept = [each for each in sources if Path(each.name).name not in replaced]
+    return kept if shipped or any(each.name not in library for each in kept) else []
 
 
-def change_of(folder: Path, name: str, text: str, beside: Sequence[Source]) -> Change:
+def services_of(sources: Sequence[Source]) -> frozenset[str]:
+    """Name the services of some documents, whether or not these load."""
+    values = [each.value for source in sources for each in documents(source.content, source.name)[0]]
+    services = [value for value in values if isinstance(value, dict) and value.get("kind") == "Service"]
+    metadata = [service.get("metadata") for service in services]
+    return frozenset(str(each.get("name")) for each in metadata if isinstance(each, dict))
+
+
+def change_of(folder: Path, name: str, text: str) -> Change:
     """Return what an import of `text` does to the file of a runbook. Lines that a person has written stay."""
     file, base = folder / f"{name}.yaml", folder / BASES / f"{name}.yaml"
     if not file.exists():
@@ -84,11 +96,6 @@ def change_of(folder: Path, name: str, text: str, beside: Sequence[Source]) -> C
             return Change(file=file, text=text)
         return Change(file=file, text=before, diff=_diff(file, before, text), notes=(note,), is_merged=False)
     merged = merge(base.read_text(encoding="utf-8"), before, text)
-    try:
-        load_sources([*beside, Source(name=str(file), content=merged.text.encode())])
-    except CatalogErrors as errors:
-        notes = tuple(f"your lines and the page's do not load together: {each}" for each in errors.problems)
-        return Change(file=file, text=before, diff=_diff(file, before, text), notes=notes, is_merged=False)
     kept = tuple(f"{file}: your lines stay, where the page now has:\n{each.rstrip()}" for each in merged.conflicts)
     return Change(file=file, text=merged.text, diff=_diff(file, before, merged.text), notes=kept)
 

@@ -215,6 +215,15 @@ def _for_each_selected(line: str) -> Reading | None:
     return Reading(verdict=Verdict.RUN, run=change, changes=True, parameters=types, for_each="items", finds=look)
 
 
+def in_all_namespaces(reading: Reading) -> Reading:
+    """Return a look for a runbook about all services: without a service, one in its namespace is one in all of them."""
+    try:
+        parse_template(reading.run, _SCOPE).sample(namespace="")
+    except (CommandProblem, ExpressionProblem):
+        return replace(reading, run=f"{reading.run} -A")
+    return reading
+
+
 def parameters_of(template: ParsedTemplate) -> Mapping[str, str]:
     """Return the parameters that a command takes, each with the type that its place asks for."""
     found: dict[str, str] = {}

@@ -72,6 +72,34 @@ def alternative(text: str) -> bool:
     return bool(_ALTERNATIVE.search(text))
 
 
+def by_priority(heading: str) -> bool:
+    """Return whether a heading announces a list of services in their order."""
+    return bool(re.search(r"priorit|order of (recovery|services)|優先順位", heading, re.IGNORECASE))
+
+
+_GENERIC: Mapping[str, str] = {
+    "database": r"database|\bdb\b|データベース",
+    "cache": r"cache|キャッシュ",
+    "api": r"\bapi\b|back-?end|バックエンド",
+    "web": r"\bweb\b|front-?end|フロントエンド",
+    "ingress": r"ingress|load ?balancer|イングレス|ロードバランサー",
+}
+"""Words in the names of services, with what texts call such services."""
+
+
+def mentions(text: str, service: str) -> bool:
+    """Return whether a text speaks of a service, by its name or by what it is."""
+    patterns = [_GENERIC[word] for word in service.split("-") if word in _GENERIC]
+    return any(re.search(pattern, text, re.IGNORECASE) for pattern in (re.escape(service), *patterns))
+
+
+def recovers(text: str) -> bool:
+    """Return whether a text asks to recover or start something."""
+    return bool(
+        re.search(r"recover|restor|\b(re)?start|bring (up|back)|リカバリー|復旧|リストア|起動", text, re.IGNORECASE)
+    )
+
+
 def labelled(text: str) -> tuple[Label | None, str]:
     """Return the label of a text, and the text behind it; (None, text) without a known one."""
     if found := _LABEL.match(text):
