@@ -38,7 +38,7 @@ def runbooks(
     Return the documents of procedures by their names, none for one without a step, and the problems of the `others` with them.
 
     `page` are the annotations that name the page. `others` are the documents that they will load with, `services` the names of their
-    services. A step that does not load becomes a person's.
+    services. A step that does not load becomes a person's. Raises CatalogErrors where a document does not load even so.
     """
     while True:
         written = {
@@ -55,6 +55,8 @@ def runbooks(
         own = {f"{each.name}.yaml": each for each in found}
         changed = [_hand_over(own[each.file], written[each.file], each) for each in problems if each.file in written]
         if not any(changed):
+            if own_problems := [each for each in problems if each.file in written]:
+                raise CatalogErrors(own_problems)
             texts = {each.name: written[name].text for name, each in own.items() if name in written}
             shipped = {each.name for each in others if each.library}
             return texts, [each for each in problems if each.file not in {*written, *shipped}]
@@ -86,12 +88,12 @@ class _Writer:
 
     def write(self) -> Written:
         """Write it."""
-        forward = [group for group in self.procedure.groups if group.role is not Role.ROLLBACK]
-        back = [group for group in self.procedure.groups if group.role is Role.ROLLBACK]
+        back = [group for group in self.procedure.groups if group.role is Role.ROLLBACK and group.steps]
+        forward = [group for group in self.procedure.groups if group not in back]
+        if not any(group.steps for group in forward):  # a page that only rolls back
+            forward, back = self.procedure.groups, []
         steps = "".join(self._groups(forward, "spec.steps"))
         undo = "".join(self._groups(back, "spec.rollback.steps"))
-        if not steps:
-            steps, undo = "".join(self._groups(back, "spec.steps")), ""
         head = {
             "apiVersion": "kintsugi.dev/v1alpha1",
             "kind": "Runbook",
