@@ -32,10 +32,14 @@ def main(folder: Path) -> None:
             f"{name}: {len(of)}: "
             + ", ".join(f"{verdict} {count[verdict] / max(1, len(of)):.1%}" for verdict in Verdict)
         )
-    with_commands = [found for found in pages.values() if any(book.procedure.commands for book in found)]
+    with_commands = [
+        found
+        for found in pages.values()
+        if any(_KUBECTL.search(each.text) for book in found for each in book.procedure.commands)
+    ]
     shares = [_share(found) for found in with_commands]
     print(
-        f"{len(with_commands)} pages with commands; half or more runs on {sum(share >= 0.5 for share in shares) / max(1, len(shares)):.1%}"
+        f"{len(with_commands)} pages with kubectl or oc; half or more runs on {sum(share >= 0.5 for share in shares) / max(1, len(shares)):.1%}"
     )
     persons = [sum(step.reading is None for book in found for step in book.procedure.steps) for found in with_commands]
     print(f"steps for a person a page: {sum(persons) / max(1, len(persons)):.2f}")

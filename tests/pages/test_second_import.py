@@ -7,7 +7,10 @@ import typer
 from typer.testing import CliRunner
 
 from kintsugi.catalog import load
+from kintsugi.cli.documents import validate
 from kintsugi.cli.errors import ExitCode
+from kintsugi.cli.options import OutputFormat
+from kintsugi.errors import UsageError
 from kintsugi_import.command import register
 from kintsugi_import.files import BASES
 from kubeobjects import discovery
@@ -111,3 +114,8 @@ def test_a_folder_gets_the_kinds_that_its_pages_name_and_loads_alone(page: Path)
     assert ("cert-manager.io" in kinds, "monitoring.coreos.com" in kinds) == (True, True)
     discovery.forget()
     assert sorted(load([folder]).runbooks) == ["cache", "certificates"]
+
+
+def test_validate_of_a_page_says_which_command_reads_it(page: Path) -> None:
+    with pytest.raises(UsageError, match=r"cache\.md is a page: `kintsugi import .*cache\.md -o DIR`"):
+        validate([page], OutputFormat.TEXT)

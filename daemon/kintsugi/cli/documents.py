@@ -16,13 +16,20 @@ from kintsugi.cli.output import emit
 from kintsugi.errors import UsageError
 from kubeobjects.lines import counted, printable
 
+_MARKDOWN = frozenset({".md", ".markdown"})
+
 
 def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False) -> ExitCode:
     """
     Load some files and folders as one catalog, or the shipped ones, and say what is wrong or how much there is.
 
     The shipped runbooks that fit and the rules that every service gets are added, unless the paths are all there is (`alone`).
+    Raises UsageError for a Markdown page, which is no document.
     """
+    if page := next((path for path in paths if path.suffix.lower() in _MARKDOWN and path.is_file()), None):
+        raise UsageError(
+            f"{page} is a page: `kintsugi import {page} -o DIR` makes runbooks of it, which validate checks"
+        )
     chosen = CatalogPaths(own=paths) if paths and alone else catalog_paths(None, paths, example=not paths)
     try:
         catalog = load(chosen)
