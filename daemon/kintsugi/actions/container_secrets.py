@@ -26,7 +26,7 @@ async def check(clients: VerbClients, pod: Unstructured, container: str, argv: S
     mounts = tuple(_mounted_secrets(pod, _container(pod, container)))
     for path in map(_plain, paths_of(argv)):
         for mount in mounts:
-            is_above = PROGRAMS[argv[0]].walks and _is_below(mount, path)
+            is_above = PROGRAMS[argv[0]].recursive and _is_below(mount, path)
             if is_above or _is_below(path, mount):
                 raise Refused(f"{argv[0]} {path} is not run: a Secret is mounted at {mount} in this container")
     for host in hosts_of(argv):

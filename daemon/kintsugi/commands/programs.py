@@ -19,14 +19,14 @@ class Program:
     """
     One program: `usage` for people, `form` bounds the words after its name.
 
-    `reads` says that its paths are looked into, `walks` that it goes through all that is below them, and `asks` that it
+    `reads` says that its paths are looked into, `recursive` that it goes through all that is below them, and `asks` that it
     sends something to a host.
     """
 
     usage: str
     form: str
     reads: bool = False
-    walks: bool = False
+    recursive: bool = False
     asks: bool = False
 
 
@@ -168,14 +168,14 @@ PROGRAMS: Mapping[str, Program] = {
             "--(?:summarize|human-readable|apparent-size|one-file-system|total)",
         ),
         reads=True,
-        walks=True,
+        recursive=True,
     ),
     "find": Program(
         usage="find PATH… [-maxdepth N] [-mindepth N] [-xdev] [-type T] [-name|-iname PATTERN] [-size N] [-mtime|-mmin N] "
         "[-newer PATH] [-empty] [-user|-group NAME] [-perm MODE] [-not|-o|-a] [-print|-ls|-printf FORMAT]",
         form=f"(?: {_PATH})+{_options(*_FIND)}",
         reads=True,
-        walks=True,
+        recursive=True,
     ),
     "ps": Program(usage="ps [aux | -ef | [-e] -o FIELD,…] [--sort=[-]FIELD]", form=_PS),
     "env": Program(usage="env", form=""),
@@ -236,20 +236,13 @@ PROGRAMS: Mapping[str, Program] = {
         reads=True,
     ),
 }
-ASKS_ROOM = f"df (?:-P -k|-k -P|-Pk|-kP) {_VALUE}"
+POSIX_DF = f"df (?:-P -k|-k -P|-Pk|-kP) {_VALUE}"
 """The one form of df whose answer is the same everywhere, and is read: POSIX's, in KiB, of one place."""
 
 
-def check(argv: Sequence[str], allowed_functions: frozenset[str] = frozenset()) -> None:
-    """
-    Refuse words with which a program of the table might do more than look: raises CommandProblem.
-
-    `allowed_functions` are further functions that a query may call.
-    """
+def check(argv: Sequence[str]) -> None:
+    """Refuse words with which a program of the table might do more than look: raises CommandProblem. `psql` has `check_psql`."""
     name = argv[0]
-    if name == "psql":
-        queries.check_psql(argv, allowed_functions)
-        return
     if not _is_taken(argv):
         raise CommandProblem(
             f"{name}: {_wrong(argv)}; it is written: {PROGRAMS[name].usage}; for anything else, {BY_A_PERSON}"
@@ -261,7 +254,7 @@ def check(argv: Sequence[str], allowed_functions: frozenset[str] = frozenset()) 
             raise CommandProblem(
                 f"{name}: {word} is not read: Secrets, /proc and devices are not (docs/security.md); {BY_A_PERSON}"
             )
-        if PROGRAMS[name].walks and re.fullmatch(ABOVE, word):
+        if PROGRAMS[name].recursive and re.fullmatch(ABOVE, word):
             raise CommandProblem(
                 f"{name}: {word} has Secrets or processes below it: name a folder further down; or {BY_A_PERSON}"
             )

@@ -58,8 +58,15 @@ def build(parsed: ParsedCommand) -> Exec:
         )
     if parsed.sampled:
         called = _with_samples(called, parsed.allowed_functions)
-    programs.check(called, parsed.allowed_functions)
+    _check(called, parsed.allowed_functions)
     return Exec(object=found, namespace=place_of(parsed), container=parsed.text("container"), argv=called)
+
+
+def _check(called: tuple[str, ...], allowed_functions: frozenset[str]) -> None:
+    if called[0] == "psql":
+        queries.check_psql(called, allowed_functions)
+    else:
+        programs.check(called)
 
 
 def _with_samples(called: tuple[str, ...], allowed_functions: frozenset[str]) -> tuple[str, ...]:
@@ -69,7 +76,7 @@ def _with_samples(called: tuple[str, ...], allowed_functions: frozenset[str]) ->
     ):  # the piece of a word is "1", with which no name of a Service begins
         tried = tuple(sample if word == _SAMPLES[0] else word.replace("1", piece) for word in called)
         try:
-            programs.check(tried, allowed_functions)
+            _check(tried, allowed_functions)
         except CommandProblem:
             continue
         return tried
@@ -107,7 +114,7 @@ class ExecVerb(ProbeVerb[Exec]):
     def columns(self, command: Exec, type_of: ObjectType) -> Mapping[str, Type]:
         if command.argv[0] == "psql":
             return results.TABLE
-        return {**results.OUTPUT, **results.DISK} if _asks_room(command) else results.OUTPUT
+        return {**results.OUTPUT, **results.DISK} if _is_posix_df(command) else results.OUTPUT
 
     async def read(
         self, clients: VerbClients, command: Exec, *, deadline: timedelta, probe_context: ProbeContext
@@ -157,8 +164,8 @@ def _first_ready(pods: list[Unstructured], command: Exec) -> ContainerRef:
     raise ProbeFailed(f"{command.object} has no pod that is ready, of {len(pods)}")
 
 
-def _asks_room(command: Exec) -> bool:
-    return programs.is_form(programs.ASKS_ROOM, command.argv)
+def _is_posix_df(command: Exec) -> bool:
+    return programs.is_form(programs.POSIX_DF, command.argv)
 
 
 def _output(container: ContainerRef, command: Exec, executed: Executed, masked: Callable[[str], str]) -> Result:
@@ -168,7 +175,7 @@ def _output(container: ContainerRef, command: Exec, executed: Executed, masked: 
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n", MOST_LINES)[:MOST_LINES]] if text else []
     said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
     names: dict[str, object] = {"lines": lines, "text": text, "exit_code": executed.exit_code}
-    if _asks_room(command) and executed.exit_code == 0:
+    if _is_posix_df(command) and executed.exit_code == 0:
         names["disk"] = disk_of(lines)
     failed = f"{container}: {program} exited {executed.exit_code}{f': {quoted(said)}' if said else ''}"
     cut = ", cut at 1 MiB" if executed.truncated else ", cut there" if len(lines) == MOST_LINES else ""

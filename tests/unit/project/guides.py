@@ -31,7 +31,7 @@ def programs() -> str:
 def policy() -> str:
     """Write the variables of the admission policy that bound the words of those programs, in YAML."""
     forms = ",\n".join(f"        '{name}': r'{each.form}'" for name, each in PROGRAMS.items() if name != "psql")
-    walking = [name for name, each in PROGRAMS.items() if each.walks]
+    walking = [name for name, each in PROGRAMS.items() if each.recursive]
     return f"""\
 {POLICY}
       expression: >-
