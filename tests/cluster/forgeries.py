@@ -1,6 +1,7 @@
 """Requests that Kintsugi never sends, with the token of its service account: all that its rights alone would let in."""
 
 import copy
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 from tests.harness import manifests
 from tests.harness.api import ApiClient, ApiError
 from tests.harness.worker_stories import IMAGE
+from tests.unit.commands.test_programs_in_containers import REFUSED
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -191,6 +193,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "SQL that writes": ("psql", "-c", "DROP TABLE orders"),
     "a change of Redis": ("redis-cli", "FLUSHALL"),
     "a change behind a question": ("redis-cli", "FLUSHALL", "PING"),
+    **{line: tuple(shlex.split(line)) for line, _ in REFUSED},
 }
 
 

@@ -6,6 +6,7 @@ Each forged request is sent twice as a dry run: without the policies it is accep
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ from tests.harness.cluster import RealCluster
 from tests.harness.images import PAUSE, POSTGRES, WEB_BETTER, WEB_GOOD
 from tests.harness.waiting import eventually, wait_for
 from tests.harness.worker_stories import IMAGE, SETTINGS, StoryNamespace, new_run
+from tests.unit.commands.test_programs_in_containers import TAKEN
 
 pytestmark = pytest.mark.cluster
 
@@ -55,7 +57,7 @@ QUESTIONS = (
     ("pg_isready", "-h", "127.0.0.1", "-p", "5432"),
     ("df", "-P", "-k", "/var/lib/postgresql/data"),
     ("redis-cli", "-p", "6379", "PING"),
-    ("redis-cli", "info", "replication"),
+    *(tuple(shlex.split(line)) for line in TAKEN),
 )
 
 ROOM = "kintsugi-drill-backups"

@@ -5,7 +5,7 @@ The composition root: builds every object once, in the order in which they need 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from socket import gethostname
 
@@ -17,6 +17,7 @@ from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.app.figures import (
     TRIED_LATELY,
     diagnosed_within,
+    ledger_host_of,
     limits_of,
     parse,
     poll_interval_of,
@@ -191,7 +192,12 @@ def actions_on(
     addresses = AddressRule(allow_loopback=loopback, resolver=resolver)
     encryption = Encryption(settings.ledger.encryption_key_file)
     templates = GoodTemplates(outside.ledger.good_state, encryption)
-    return Actions(outside.kube, Clients.restricted_to(addresses), settings.restore, encryption, templates)
+    clients = replace(
+        Clients.restricted_to(addresses),
+        protected=settings.protected_namespaces,
+        ledger_host=ledger_host_of(settings),
+    )
+    return Actions(outside.kube, clients, settings.restore, encryption, templates)
 
 
 def state_of(outside: Connections, settings: Settings, catalog: Catalog) -> ClusterState:

@@ -49,13 +49,20 @@ class TcpClient:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clients:
-    """All of them; they hold nothing open."""
+    """
+    All of them; they hold nothing open.
+
+    `protected` are the namespaces whose Services no program in a container asks, `ledger_host` is the host of our own ledger's
+    database, which none asks either.
+    """
 
     http: HttpClient
     dns: DnsClient
     tcp: TcpClient
     postgres: PostgresClient
     prometheus: PrometheusClient
+    protected: frozenset[str] = frozenset()
+    ledger_host: str = ""
 
     @classmethod
     def restricted_to(cls, rule: AddressRule) -> Self:

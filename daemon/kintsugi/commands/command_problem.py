@@ -2,6 +2,8 @@
 
 from kintsugi.errors import CommandError
 
+BY_A_PERSON = "write it as a step for a person: `manual:` with this command"
+
 
 class CommandProblem(CommandError):
     """

@@ -62,6 +62,7 @@ class ParsedCommand:
     A line with all its values: what a builder makes a command of.
 
     `namespace` is where it runs without -n; `allowed_functions` are functions that its SQL may call besides those that all may.
+    `sampled` says that its values are only plausible ones.
     """
 
     spec: "CommandSpec"
@@ -69,6 +70,7 @@ class ParsedCommand:
     arguments: tuple[Argument, ...]
     namespace: str
     allowed_functions: frozenset[str] = frozenset()
+    sampled: bool = False
 
     def on(self, key: str) -> bool:
         """Return whether a switch was given."""

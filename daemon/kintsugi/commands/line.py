@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 
 import click
 
-from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.flags import KUBECTL
 from kintsugi.commands.registry import by_verb, definitions, missing_extras
@@ -24,7 +24,6 @@ from kubeobjects.spelling import nearest
 _TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "promtool", "kintsugi")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
 _SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")
-_BY_A_PERSON = "write it as a step for a person: `manual:` with this command"
 _INSTEAD: Mapping[str, str] = {
     "edit": "write kubectl patch with the field, or a step for a person: `manual:`",
     "port-forward": "leave it out, and send the request to the Service itself: curl http://SERVICE.NAMESPACE:PORT/PATH",
@@ -33,7 +32,7 @@ _INSTEAD: Mapping[str, str] = {
             *("apply", "replace", "create", "expose", "autoscale", "kustomize", "diff", "certificate", "taint"),
             *("debug", "run", "attach", "cp", "proxy", "plugin"),
         ),
-        _BY_A_PERSON,
+        BY_A_PERSON,
     ),
     **dict.fromkeys(
         ("config", "cluster-info", "version", "api-resources", "api-versions", "explain", "completion", "options"),
@@ -122,7 +121,7 @@ def _phrase_row(tool: str, texts: list[str]) -> tuple[CommandSpec, list[str]]:
     tools = list(dict.fromkeys([*_TOOLS, *(verb.split()[0] for verb in by_verb())]))
     if tool not in tools:
         meant = nearest(tool, tools)
-        hint = "" if meant else f"; {_BY_A_PERSON}"
+        hint = "" if meant else f"; {BY_A_PERSON}"
         raise CommandProblem(f"{tool!r} is not a known command: known are {', '.join(tools)}{hint}", meant=meant)
     specs = [spec for verb, spec in by_verb().items() if verb.split()[0] == tool]
     for spec in specs:

@@ -120,8 +120,6 @@ SAMPLE = Struct("Sample", {"labels": MapOf(STRING), "value": DOUBLE, "text": STR
 SAMPLES: Mapping[str, Type] = {"samples": ListOf(SAMPLE), "value": DOUBLE, "warnings": ListOf(STRING)}
 """The result of an instant query; `value` is the number of its one sample, absent for no sample or several."""
 
-PROGRAMS: Mapping[str, Mapping[str, Type]] = {"psql": TABLE, "df": {**OUTPUT, **DISK}}
-
 ObjectType = Callable[[Resource], Type]
 
 

@@ -129,7 +129,7 @@ class ParsedTemplate:
 
     def sample(self, *, namespace: str = "sample") -> Command:
         """Bind plausible values: what is wrong with the command whatever its values shows at load. Raises CommandProblem."""
-        return self._bound(self._filled_with_samples, namespace)
+        return self._bound(self._filled_with_samples, namespace, sampled=True)
 
     def then(self, change: Callable[[Command], Command]) -> "ParsedTemplate":
         """Return a template by which `change` is made to each command once its values are put in."""
@@ -152,7 +152,7 @@ class ParsedTemplate:
             whole = f"{self.spec.resources[0].singular}/sample"
         return place.fill(lambda _: whole if place.alone else _SAMPLE_PIECE)
 
-    def _bound(self, fill: Callable[[ArgTemplate], Argument], namespace: str) -> Command:
+    def _bound(self, fill: Callable[[ArgTemplate], Argument], namespace: str, *, sampled: bool = False) -> Command:
         flags = {
             flag.key: self._value(flag, tuple(fill(place).value for place in places)) for flag, places in self.flags
         }
@@ -163,6 +163,7 @@ class ParsedTemplate:
             arguments=arguments,
             namespace=namespace,
             allowed_functions=self.allowed_functions,
+            sampled=sampled and bool(self.variables),
         )
         return self.changed_by(self.spec.build(parsed))
 

@@ -1,23 +1,24 @@
 """
 `kubectl exec`: run a program that only reads, in a container.
 
-Each program checks its own words; unknown ones are refused when the document is loaded.
+Which programs, and the bounds of their words, is in `commands.programs`: anything else is refused when the document is loaded.
+What only the pod's own specification tells (its mounted Secrets, its variables) is looked at before the program runs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from getopt import GetoptError, gnu_getopt
+from itertools import product
 
 from typing_extensions import override
 
-from kintsugi.actions import api_objects, psql
+from kintsugi.actions import api_objects, container_secrets, psql
 from kintsugi.actions.pods import ContainerRef, pods_of, running
 from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
-from kintsugi.commands import arg_types, argv, flags, queries, results
+from kintsugi.commands import arg_types, argv, flags, programs, queries, results
 from kintsugi.commands.arg_types import NAME
-from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import WITH_PODS
 from kintsugi.commands.queries import psql_of
@@ -40,63 +41,8 @@ from kubeobjects.resources import PODS
 from kubeobjects.spelling import nearest
 from kubeobjects.unstructured import Unstructured
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Program:
-    """
-    One program: `usage` for people, `check` raises CommandProblem for words with which it might do more than look.
-
-    `check` is given the functions that the service's document vouches for, too.
-    """
-
-    usage: str
-    check: Callable[[Sequence[str], frozenset[str]], None]
-
-
-REDIS_QUESTIONS = ("PING", "INFO", "ROLE", "DBSIZE", "LASTSAVE", "CLUSTER INFO")
-
-
-def _options(argv: Sequence[str], short: str) -> list[str]:
-    """Check the flags of a program, and return the other words."""
-    try:
-        _, rest = gnu_getopt(list(argv[1:]), short)
-    except GetoptError as error:
-        raise CommandProblem(f"{argv[0]}: {error.msg}; it is written: {PROGRAMS[argv[0]].usage}") from error
-    return rest
-
-
-def _check_redis(argv: Sequence[str], _: frozenset[str]) -> None:
-    question = " ".join(_options(argv, "h:p:n:")).upper()
-    asks_section = question.startswith("INFO ") and question.count(" ") == 1
-    if question not in REDIS_QUESTIONS and not asks_section:
-        known = ", ".join(REDIS_QUESTIONS)
-        raise CommandProblem(f"redis-cli: {question or 'a prompt'} is not known to be read-only: known are {known}")
-
-
-def _check_ready(argv: Sequence[str], _: frozenset[str]) -> None:
-    if rest := _options(argv, "h:p:U:d:t:q"):
-        raise CommandProblem(
-            f"pg_isready: {rest[0]!r} is not understood; it is written: {PROGRAMS['pg_isready'].usage}"
-        )
-
-
-def _check_df(argv: Sequence[str], _: frozenset[str]) -> None:
-    """Take the one form whose answer is the same everywhere, and is read: POSIX's, in KiB, of one place."""
-    if argv[1:-1] not in (("-P", "-k"), ("-k", "-P"), ("-Pk",), ("-kP",)) or argv[-1].startswith("-"):
-        raise CommandProblem(f"df: it is written: {PROGRAMS['df'].usage}")
-
-
-PROGRAMS: Mapping[str, Program] = {
-    "psql": Program(usage=queries.USAGE, check=queries.check_psql),
-    "pg_isready": Program(
-        usage="pg_isready [-h HOST] [-p PORT] [-U USER] [-d DATABASE] [-t SECONDS]", check=_check_ready
-    ),
-    "df": Program(usage="df -P -k PATH", check=_check_df),
-    "redis-cli": Program(
-        usage=f"redis-cli [-h HOST] [-p PORT] [-n NUMBER] {'|'.join(REDIS_QUESTIONS)}", check=_check_redis
-    ),
-}
-USAGE = " | ".join(program.usage for program in PROGRAMS.values())
+_SAMPLES = ("sample", "/sample", "1")
+"""What a value may be before it is known: a name, a path or a number."""
 
 
 def build(parsed: ParsedCommand) -> Exec:
@@ -104,24 +50,47 @@ def build(parsed: ParsedCommand) -> Exec:
     target, *words = parsed.arguments
     (found,) = named(parsed, (target,)).objects
     called = tuple(word.text for word in words)
-    if called[0] not in PROGRAMS:
+    if called[0] not in programs.PROGRAMS:
         raise CommandProblem(
             f"{parsed.spec.verb}: {called[0]!r} is not known to be read-only, so it is not run in a container: "
-            f"known are {', '.join(PROGRAMS)}",
-            meant=nearest(called[0], list(PROGRAMS)),
+            f"known are {', '.join(programs.PROGRAMS)}; for any other, {BY_A_PERSON}",
+            meant=nearest(called[0], list(programs.PROGRAMS)),
         )
-    PROGRAMS[called[0]].check(called, parsed.allowed_functions)
+    if parsed.sampled:
+        called = _with_samples(called, parsed.allowed_functions)
+    _check(called, parsed.allowed_functions)
     return Exec(object=found, namespace=place_of(parsed), container=parsed.text("container"), argv=called)
 
 
+def _check(called: tuple[str, ...], allowed_functions: frozenset[str]) -> None:
+    if called[0] == "psql":
+        queries.check_psql(called, allowed_functions)
+    else:
+        programs.check(called)
+
+
+def _with_samples(called: tuple[str, ...], allowed_functions: frozenset[str]) -> tuple[str, ...]:
+    """Return the words with the samples that fit their places, the same words where none does."""
+    for sample, piece in product(
+        _SAMPLES, ("1", "a1")
+    ):  # the piece of a word is "1", with which no name of a Service begins
+        tried = tuple(sample if word == _SAMPLES[0] else word.replace("1", piece) for word in called)
+        try:
+            _check(tried, allowed_functions)
+        except CommandProblem:
+            continue
+        return tried
+    return called
+
+
 class ExecVerb(ProbeVerb[Exec]):
-    """The verb for the programs in `PROGRAMS`."""
+    """The verb for the programs of `commands.programs`."""
 
     command = Exec
     spec = CommandSpec(
         verb=Verb.EXEC,
         changes=False,
-        usage=f"kubectl exec [-it] POD | TYPE/NAME [-c CONTAINER] [-n NS] -- {USAGE}",
+        usage="kubectl exec [-it] POD | TYPE/NAME [-c CONTAINER] [-n NS] -- PROGRAM [WORD…]",
         example="kubectl exec -it statefulset/cache -- redis-cli PING",
         flags=(
             *flags.KUBECTL,
@@ -143,7 +112,9 @@ class ExecVerb(ProbeVerb[Exec]):
 
     @override
     def columns(self, command: Exec, type_of: ObjectType) -> Mapping[str, Type]:
-        return results.PROGRAMS.get(command.argv[0], results.OUTPUT)
+        if command.argv[0] == "psql":
+            return results.TABLE
+        return {**results.OUTPUT, **results.DISK} if _is_posix_df(command) else results.OUTPUT
 
     async def read(
         self, clients: VerbClients, command: Exec, *, deadline: timedelta, probe_context: ProbeContext
@@ -160,9 +131,12 @@ class ExecVerb(ProbeVerb[Exec]):
                 container = await psql.primary(clients.containers, pods, place, asked, deadline)
             return await psql.inside(clients.containers, container, asked, deadline)
         container = running(pods[0], command.container) if one else _first_ready(pods, command)
+        pod = next(each for each in pods if unstructured.name(each) == container.pod)
+        await container_secrets.check(clients, pod, container.name, command.argv)
         executed = await clients.containers.run(container, command.argv, within=deadline)
         size = len(executed.stdout) + len(executed.stderr)
-        return await searched(size, lambda: _output(container, command.argv[0], executed))
+        masked = container_secrets.masked(pod, container.name, command.argv)
+        return await searched(size, lambda: _output(container, command, executed, masked))
 
     def question(self, command: Exec) -> Psql | None:
         """Return what its `psql` asks, None of any other program."""
@@ -190,13 +164,18 @@ def _first_ready(pods: list[Unstructured], command: Exec) -> ContainerRef:
     raise ProbeFailed(f"{command.object} has no pod that is ready, of {len(pods)}")
 
 
-def _output(container: ContainerRef, program: str, executed: Executed) -> Result:
+def _is_posix_df(command: Exec) -> bool:
+    return programs.is_form(programs.POSIX_DF, command.argv)
+
+
+def _output(container: ContainerRef, command: Exec, executed: Executed, masked: Callable[[str], str]) -> Result:
     """Return the output of a program, also of one that failed."""
-    text = SECRETS.text(executed.stdout.decode(errors="replace"))
+    program = command.argv[0]
+    text = SECRETS.text(masked(executed.stdout.decode(errors="replace")))
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n", MOST_LINES)[:MOST_LINES]] if text else []
     said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
     names: dict[str, object] = {"lines": lines, "text": text, "exit_code": executed.exit_code}
-    if program == "df" and executed.exit_code == 0:
+    if _is_posix_df(command) and executed.exit_code == 0:
         names["disk"] = disk_of(lines)
     failed = f"{container}: {program} exited {executed.exit_code}{f': {quoted(said)}' if said else ''}"
     cut = ", cut at 1 MiB" if executed.truncated else ", cut there" if len(lines) == MOST_LINES else ""

@@ -1,13 +1,18 @@
 """Which container is asked, what its answer is, and when there is none. B13, E1, E3."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from kintsugi.actions.actions import Actions
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.errors import KubeError, NotFound, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.kube.execution import Executed
+from kintsugi.mask import MASK
 from kintsugi.verbs.exec import disk_of
 from kubeobjects.resources import PODS
 from tests.unit.actions.changes import Cluster
@@ -214,3 +219,134 @@ def test_an_answer_that_cannot_be_read_is_no_room(lines: list[str]) -> None:
     """P6: in doubt there is none."""
     with pytest.raises(ProbeFailed, match="not understood"):
         disk_of(lines)
+
+
+def with_secrets(name: str = "db-0") -> ClusterWithPrograms:
+    """Make a pod whose container has Secrets mounted, and variables of them."""
+    cluster = ClusterWithPrograms(name)
+    spec = cluster.at(PODS, name)["spec"]
+    spec["volumes"] = [
+        {"name": "tls", "secret": {"secretName": "tls"}},
+        {"name": "token", "projected": {"sources": [{"configMap": {}}, {"serviceAccountToken": {"path": "token"}}]}},
+        {"name": "csi", "csi": {"driver": "secrets-store.csi.k8s.io"}},
+        {"name": "conf", "configMap": {"name": "conf"}},
+    ]
+    places = {"tls": "/etc/tls/", "token": "/var/run/tokens", "csi": "/mnt/store", "conf": "/etc/conf"}
+    spec["containers"][0] |= {
+        "volumeMounts": [{"name": name, "mountPath": place} for name, place in places.items()],
+        "env": [
+            {"name": "PEER", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}},
+            {"name": "DSN", "value": "host=$(PEER)"},
+            {"name": "LEVEL", "value": "info"},
+        ],
+    }
+    return cluster
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("cat /etc/tls/tls.key", "head -n 1 /run/tokens/token", "ls /mnt/store", "du -s /etc", "find /mnt -name x"),
+        *("stat /etc/tls", "wc -l /var/run/tokens/token", "promtool check config /etc/tls/web.yml"),
+    ],
+)
+async def test_a_path_of_a_mounted_secret_is_refused_when_it_runs(words: str) -> None:
+    cluster = with_secrets()
+    with pytest.raises(Refused, match="a Secret is mounted at"):
+        await cluster.ask(f"kubectl exec db-0 -- {words}")
+    assert cluster.ran == []
+
+
+@pytest.mark.parametrize("words", ["cat /etc/conf/a /etc/tlsa", "ls /etc", "df /etc/tls", "find /etc/conf"])
+async def test_other_paths_of_that_container_are_read(words: str) -> None:
+    cluster = with_secrets()
+    await cluster.ask(f"kubectl exec db-0 -- {words}")
+    await cluster.ask("kubectl exec db-0 -c main -- cat /etc/conf/a")
+    assert len(cluster.ran) == 2
+
+
+async def test_no_value_of_a_secret_is_shown_among_the_variables() -> None:
+    cluster = with_secrets()
+    shown = "PATH=/bin\nPEER=hunter2\nuser=ada\nnext\nLEVEL=info\nDSN=host=hunter2\nAPI_KEY=abcdef\n"
+    cluster.says = lambda _pod, _words: said(shown)
+    lines = (await cluster.ask("kubectl exec db-0 -- env"))["lines"]
+    assert lines == ["PATH=/bin", f"PEER={MASK}", "LEVEL=info", f"DSN={MASK}", f"API_KEY={MASK}"]
+    cluster.says = lambda _pod, _words: said("hunter2\n")
+    texts = [
+        (await cluster.ask(f"kubectl exec db-0 -- printenv {name}"))["text"] for name in ("PEER", "API_KEY", "LEVEL")
+    ]
+    assert texts == [f"{MASK}\n", f"{MASK}\n", "hunter2\n"]
+
+
+async def test_a_variable_that_may_come_from_a_whole_secret_is_not_shown() -> None:
+    cluster = with_secrets()
+    cluster.at(PODS, "db-0")["spec"]["containers"][0]["envFrom"] = [{"secretRef": {"name": "all"}}]
+    cluster.says = lambda _pod, _words: said("ANY=hunter2\nLEVEL=info\n")
+    assert (await cluster.ask("kubectl exec db-0 -- env"))["lines"] == [f"ANY={MASK}", "LEVEL=info"]
+
+
+def service(name: str, namespace: str, **spec: object) -> dict[str, Any]:
+    """Make a Service."""
+    return {"kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+SERVICES_THERE = (
+    service("web", "production"),
+    service("away", "production", type="ExternalName", externalName="example.com"),
+    service("api", "closed"),
+    service("names", "elsewhere", selector={"k8s-app": "kube-dns"}),
+    service("ledger", "elsewhere"),
+)
+
+
+def with_services(**spec: object) -> ClusterWithPrograms:
+    """Make a pod beside Services, one of them in a protected namespace and one our own ledger's."""
+    cluster = ClusterWithPrograms("db-0")
+    cluster.at(PODS, "db-0")["spec"].update(spec)
+    for each in SERVICES_THERE:
+        cluster.add(each)
+    clients = replace(
+        Clients.restricted_to(AddressRule()), protected=frozenset({"closed"}), ledger_host="ledger.elsewhere"
+    )
+    cluster.actions = Actions(cluster, clients)
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("curl http://example.com/", "there is no Service example.com"),
+        ("curl -sm 5 http://away.production/", "leads out of the cluster"),
+        ("wget -qO- http://api.closed.svc/", "it is protected"),
+        ("nc -z ledger.elsewhere 5432", "it is protected"),
+        ("dig names.elsewhere", "it is the cluster's DNS"),
+        ("ping -c 1 missing", "there is no Service missing.production"),
+    ],
+)
+async def test_a_host_that_is_no_service_or_a_protected_one_is_not_asked(words: str, why: str) -> None:
+    cluster = with_services()
+    with pytest.raises(Refused, match=why):
+        await cluster.ask(f"kubectl exec db-0 -- {words}")
+    assert cluster.ran == []
+
+
+@pytest.mark.parametrize("spec", [{"hostNetwork": True}, {"dnsPolicy": "Default"}])
+async def test_no_host_is_asked_from_where_a_name_may_be_any_host(spec: dict[str, object]) -> None:
+    with pytest.raises(Refused, match="may be any host"):
+        await with_services(**spec).ask("kubectl exec db-0 -- nc -z web 80")
+
+
+@pytest.mark.parametrize(
+    "words", ["curl http://localhost:80/", "nc -z web 80", "nslookup web-0.web.production.svc.cluster.local"]
+)
+async def test_a_service_and_the_container_itself_are_asked(words: str) -> None:
+    cluster = with_services()
+    await cluster.ask(f"kubectl exec db-0 -- {words}")
+    assert len(cluster.ran) == 1
+
+
+async def test_only_the_form_of_df_that_is_the_same_everywhere_is_read() -> None:
+    cluster = ClusterWithPrograms("db-0")
+    cluster.says = lambda _pod, _words: said("\n".join(ANSWER))
+    assert "disk" in await cluster.ask("kubectl exec db-0 -- df -Pk /data")
+    assert "disk" not in await cluster.ask("kubectl exec db-0 -- df -h /data")

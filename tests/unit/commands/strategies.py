@@ -302,6 +302,7 @@ def execs() -> st.SearchStrategy[Exec]:
             ("redis-cli", "-p", "6380", "INFO", "server"),
             ("pg_isready", "-q"),
             ("df", "-P", "-k", "/data"),
+            ("curl", "-w", r"%{http_code}\n", "http://web.production/"),
         ]
     )
     return st.builds(

@@ -1,5 +1,10 @@
-"""Writes tables into the pages: of the verbs into docs/runbooks.md, of repairs into docs/reliability.md: `make docs`."""
+"""
+Writes tables into the pages, and the forms of programs into the admission policy: `make docs`.
 
+The tables of verbs and of programs stand in docs/runbooks.md, that of repairs in docs/reliability.md.
+"""
+
+from kintsugi.commands.programs import ABOVE, HIDDEN, PROGRAMS, UNSAID
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.commands.template import parse_template
 from kintsugi.commands.verb_definition import VerbDefinition
@@ -15,6 +20,31 @@ def reference() -> str:
     """Write the table in Markdown, one row a command, with the names that its example gives."""
     lines = [_line(verb) for verb in definitions_by_verb().values()]
     return "\n".join(["| command | changes | names afterwards | example |", "|---|---|---|---|", *lines]) + "\n"
+
+
+def programs() -> str:
+    """Write the programs that are run in containers, in Markdown."""
+    lines = [f"| `{name}` | `{each.usage.replace('|', _ESCAPED_BAR)}` |" for name, each in PROGRAMS.items()]
+    return "\n".join(["| program | how it is written |", "|---|---|", *lines]) + "\n"
+
+
+def policy() -> str:
+    """Write the variables of the admission policy that bound the words of those programs, in YAML."""
+    forms = ",\n".join(f"        '{name}': r'{each.form}'" for name, each in PROGRAMS.items() if name != "psql")
+    walking = [name for name, each in PROGRAMS.items() if each.recursive]
+    return f"""\
+{POLICY}
+      expression: >-
+        {{
+{forms}
+        }}
+    - name: hidden                          # Secrets, processes and devices, and the settings of Redis that are passwords
+      expression: >-
+        r'^(?:{HIDDEN}|{UNSAID})$'
+    - name: above                           # the folders above them, for the programs that go through folders
+      expression: >-
+        size(variables.words) > variables.at && variables.words[variables.at] in {walking} ? r'^{ABOVE}$' : '^$'
+"""
 
 
 def rights() -> str:
@@ -40,7 +70,10 @@ def _line(verb: VerbDefinition[Command]) -> str:
     return f"| {' | '.join(cell.replace('|', _ESCAPED_BAR) for cell in cells)} |"
 
 
+POLICY = "    - name: forms                           # the words of each program, which `make docs` writes here"
+_END = "    - name: looks\n"
 HEADS = {
+    "| program | how it is written |\n": ("runbooks.md", programs),
     "| command | changes | names afterwards | example |\n": ("runbooks.md", reference),
     "| command | rights |\n": ("runbooks.md", rights),
     repairs.HEAD: ("reliability.md", repairs.table),
@@ -54,6 +87,10 @@ def main() -> None:
         before, found, after = path.read_text(encoding="utf-8").partition(head)
         assert found, f"{path} has no table {head!r}"
         path.write_text(before + table() + after[after.index("\n\n") + 1 :], encoding="utf-8")
+    path = ROOT / "docs" / "admission-policies.yaml"
+    before, _, after = path.read_text(encoding="utf-8").partition(POLICY)
+    assert _END in after, f"{path} has no variable of forms"
+    path.write_text(before + policy() + _END + after.partition(_END)[2], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,26 @@
 """The manifests of the documentation: what a pod of them may use up, who may come to its ports, and what its account may do."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import yaml
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_strings
 
 from kintsugi.actions.change_context import RUN
 from kintsugi.actions.psql import words
+from kintsugi.commands.programs import PROGRAMS
 from kintsugi.model.command import Psql
 from kintsugi.verbs.create_job import RIGHT, manifest
-from kintsugi.verbs.exec import PROGRAMS
 from kintsugi.views import Caches
 from kubeobjects.resources import Resource
+from tests.unit.commands.test_programs_in_containers import REFUSED, TAKEN
+from tests.unit.project.guides import policy as policy_of_programs
+from tests.unit.project.guides import programs
 from tests.unit.project.tree import ROOT
 
 DOCS = ROOT / "docs"
@@ -236,4 +244,30 @@ def test_each_program_that_is_run_in_containers_is_let_in_in_the_words_that_are_
     assert len(sent) == 10
     assert [word for word in (*sent[:5], *sent[6:-1]) if f"'{word}'" not in allowed] == []
     assert f"startsWith('{sent[-1][:40]}" in allowed
-    assert [name for name in PROGRAMS if name not in allowed] == []
+
+
+def test_the_policy_and_the_guide_list_the_programs_that_are_run_in_containers() -> None:
+    assert policy_of_programs() in TEXT["admission-policies.yaml"]
+    assert programs() in (DOCS / "runbooks.md").read_text()
+    security = (DOCS / "security.md").read_text()
+    assert [name for name in PROGRAMS if f"`{name}`" not in security] == []
+
+
+@pytest.fixture(scope="module")
+def looks() -> cel.Expression:
+    """Return what the policy says of the words of a program, with its variables put in."""
+    whole = ""
+    known: dict[str, str] = {}
+    for name, expression in variables("kintsugi-exec").items():
+        whole = re.sub(r"variables\.(\w+)", lambda found: f"({known[found[1]]})", expression)
+        known[name] = whole
+    return cel.NewEnv(variables={"object": cel.Type.DYN}, extensions=[ext_strings.ExtStrings()]).compile(whole)
+
+
+@pytest.mark.parametrize("timed", [(), ("timeout", "-k", "2", "9")])
+def test_the_policy_takes_the_words_that_kintsugi_takes_and_no_others(looks: cel.Expression, timed: Any) -> None:
+    def takes(line: str) -> bool:
+        return bool(looks.eval(data={"object": {"command": [*timed, *shlex.split(line)]}}).value())
+
+    assert [line for line in TAKEN if not takes(line)] == []
+    assert [line for line, _ in REFUSED if takes(line)] == []
