@@ -202,11 +202,6 @@ def active(inputs: GuardInput) -> Verdict | None:
     return None
 
 
-def unbound(inputs: GuardInput) -> Verdict | None:
-    """Start nothing with a parameter that has no value: it is not guessed."""
-    return inputs.refuse(Reason.NO_VALUE, inputs.context.unbound) if inputs.context.unbound else None
-
-
 def observing(inputs: GuardInput) -> Verdict | None:
     """Start nothing in mode observe, and say what would be done."""
     if inputs.context.mode is Mode.OBSERVE:
@@ -243,6 +238,11 @@ def locked(inputs: GuardInput) -> Verdict | None:
         if run is not None:
             return inputs.refuse(Reason.LOCKED, f"{lock} is held by run {run}", inputs.again)
     return None
+
+
+def unbound(inputs: GuardInput) -> Verdict | None:
+    """Start nothing with a parameter that has no value: it is not guessed."""
+    return inputs.refuse(Reason.NO_VALUE, inputs.context.unbound) if inputs.context.unbound else None
 
 
 def unhealthy(inputs: GuardInput) -> Verdict | None:
