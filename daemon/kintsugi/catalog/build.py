@@ -13,7 +13,6 @@ from pydantic.alias_generators import to_camel
 
 from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.matchers import parse_matcher, takes_everything
-from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.schema import (
     DAYS,
     LOWEST_PRIORITY,
@@ -46,7 +45,18 @@ from kintsugi.model.notices import (
 )
 from kintsugi.model.questions import Approvers
 from kintsugi.model.rules import LabelMatcher, Rule
-from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
+from kintsugi.model.runbooks import (
+    AlertText,
+    Parameter,
+    Pattern,
+    Patterns,
+    Rollback,
+    Run,
+    Runbook,
+    Severity,
+    Step,
+    Value,
+)
 from kintsugi.model.services import (
     DERIVED,
     WORKLOAD_FORMS,
@@ -57,6 +67,7 @@ from kintsugi.model.services import (
     WorkloadRef,
 )
 from kintsugi.regex import compiled
+from kintsugi.scope.parameters import FROM_ALERT, known_type, read_value
 from kintsugi.scope.types import PARAMETERS, StepPlace, parameter_type, rule_names, service_names
 from kubeobjects.resources import DAEMONSETS, find, suggest
 from kubeobjects.selectors import NOTHING, Selector, SelectorError
@@ -266,7 +277,13 @@ def _parameter(draft: DocumentBuilder[RunbookShape], name: str, shape: Parameter
             default = read_value(word, shape.default, draft.known.durations)
         except ValueError as error:
             draft.note((*path, "default"), str(error))
-    return Parameter(name=name, type=word, default=default, description=shape.description)
+    source = None if shape.source is None else AlertText.parse(shape.source)
+    if shape.source is not None and source is None:
+        what = "is no text of an alert: write alert.labels.NAME or alert.annotations.NAME"
+        draft.note((*path, "from"), f"{shape.source!r} {what}")
+    elif source is not None and known_type(word) and word not in FROM_ALERT:
+        draft.note((*path, "from"), f"an alert gives no value of type {word}: use one of {', '.join(FROM_ALERT)}")
+    return Parameter(name=name, type=word, source=source, default=default, description=shape.description)
 
 
 def build_patterns(draft: DocumentBuilder[PatternsShape]) -> Patterns:

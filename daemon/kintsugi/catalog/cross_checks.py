@@ -7,7 +7,6 @@ from graphlib import CycleError, TopologicalSorter
 from kintsugi.catalog.build import digest_of
 from kintsugi.catalog.call_graph import RunbookCall, calls_of, reachable, steps_of, unfit_for_all
 from kintsugi.catalog.document_builder import DocumentBuilder
-from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.problems import did_you_mean
 from kintsugi.catalog.schema import RuleShape, RunbookShape, ServiceShape
 from kintsugi.decisions.drills import DATABASE, INTEGRITY, retargeted, unfit_steps
@@ -16,6 +15,7 @@ from kintsugi.model.restores import DRILL
 from kintsugi.model.rules import Rule
 from kintsugi.model.runbooks import Runbook, Value
 from kintsugi.model.services import STACK, Service
+from kintsugi.scope.parameters import known_type, read_value
 
 MOST_NESTED = 5
 
@@ -185,7 +185,11 @@ class CrossChecks:
         given = draft.shape.spec.parameters
         for name in sorted(names):
             takes = self.runbook_drafts[name].shape.spec.parameters
-            missing = [each for each, shape in takes.items() if shape.default is None and each not in given]
+            missing = [
+                each
+                for each, shape in takes.items()
+                if shape.default is None and not shape.source and each not in given
+            ]
             if missing:
                 draft.note(
                     ("spec", "parameters"),

@@ -329,9 +329,10 @@ class RuleSpecShape(RuleTemplateSpecShape):
 
 
 class ParameterShape(Shape):
-    """A value that a runbook takes; `type` in brackets is a list."""
+    """A value that a runbook takes; `type` in brackets is a list, `from` a label or an annotation of the alert."""
 
     type: ParameterType
+    source: Text | None = Field(default=None, alias="from")
     default: ParameterValue | None = None
     description: str = ""
 

@@ -94,6 +94,7 @@ class GuardContext:
     for none. `ahead` are services of a higher priority that wait for a slot. `plan` is the digest of the plan. `starts` is the
     workload at 0 replicas that would be started, None for none. `fault` is the service's current fault, None where it is not down;
     `well` is from when to when it was last well. `unhealthy` is why nothing may be rehearsed on the service, None for no rehearsal.
+    `unbound` says which parameter has no value, `from_alert` which values the alert gives ("" for none).
     """
 
     rule: Rule
@@ -113,6 +114,8 @@ class GuardContext:
     fault: Fault | None = None
     well: tuple[datetime, datetime] | None = None
     unhealthy: tuple[Reason, str] | None = None
+    unbound: str = ""
+    from_alert: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +150,8 @@ def check(
     """Ask every guard in order, or those of `guards`; the first verdict decides, without one the run starts."""
     inputs = GuardInput(context=context, history=history, limits=limits, now=now)
     verdicts = (guard(inputs) for guard in (GUARDS if guards is None else guards))
-    text = f"rule {context.rule.name} starts {context.rule.runbook}"
+    values = f" with {context.from_alert}" if context.from_alert else ""
+    text = f"rule {context.rule.name} starts {context.rule.runbook}{values}"
     start = inputs.answer(VerdictKind.STARTED, Reason.MATCHED, text)
     return next((verdict for verdict in verdicts if verdict is not None), start)
 
@@ -234,6 +238,11 @@ def locked(inputs: GuardInput) -> Verdict | None:
         if run is not None:
             return inputs.refuse(Reason.LOCKED, f"{lock} is held by run {run}", inputs.again)
     return None
+
+
+def unbound(inputs: GuardInput) -> Verdict | None:
+    """Start nothing with a parameter that has no value: it is not guessed."""
+    return inputs.refuse(Reason.NO_VALUE, inputs.context.unbound) if inputs.context.unbound else None
 
 
 def unhealthy(inputs: GuardInput) -> Verdict | None:
@@ -438,6 +447,7 @@ GUARDS: tuple[Guard, ...] = (
     own_ledger,
     essential,
     active,
+    unbound,
     observing,
     paused,
     stale,

@@ -5,23 +5,30 @@ Pure. The pipeline plans before it requests a run; questions hold only for the d
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
+from types import MappingProxyType
 
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.questions import ANYBODY, WITH_PREVIEW, Approvers
+from kintsugi.model.records import Signal
 from kintsugi.model.rules import Mode, Rule
-from kintsugi.model.runbooks import Manual, Run, Runbook, RunRunbook, Step, Value
+from kintsugi.model.runbooks import Manual, Parameter, Run, Runbook, RunRunbook, Step, Value
 from kintsugi.model.services import AllServices, Service
+from kintsugi.scope.parameters import read_alert_text
 from kubeobjects.lines import Line, Lines, line, lines
 from kubeobjects.resources import find
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The plan of a run. No two runs may hold one of its `locks` at once; `lines` are the steps as text for people."""
+    """
+    The plan of a run. No two runs may hold one of its `locks` at once; `lines` are the steps as text for people.
+
+    `unbound` says which parameter has no value, "" where each has one. `from_alert` shows the values that the alert gives.
+    """
 
     service: Service | AllServices
     runbook: Runbook
@@ -31,6 +38,8 @@ class Plan:
     digest: str
     lines: tuple[str, ...]
     approvers: Approvers = ANYBODY
+    unbound: str = ""
+    from_alert: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +84,8 @@ class RunPreview:
 def question_of(bound: Plan, preview: RunPreview | None) -> Lines:
     """Return the question whether a plan may be executed: what would be done first, then the source of the runbook."""
     shown = (*preview.lines, "The steps of the runbook:") if preview is not None else ()
-    return lines(map(line, (f"Run {bound.runbook.title} on {bound.service.name}?", *shown, *bound.lines)))
+    values = (f"From the alert: {bound.from_alert}",) if bound.from_alert else ()
+    return lines(map(line, (f"Run {bound.runbook.title} on {bound.service.name}?", *values, *shown, *bound.lines)))
 
 
 def digest_with(bound: Plan, preview: RunPreview | None) -> str:
@@ -92,14 +102,15 @@ def plan(
     *,
     now: datetime,
     given: Mapping[str, Value] | None = None,
+    alert: Signal | None = None,
 ) -> Plan:
     """
     Bind the rule's runbook to the service, or to all of them.
 
-    `given` are values that a person gives instead of what the documents say.
+    `given` are values that a person gives instead of what the documents say; `alert` is the one that began the run.
     """
     runbook = catalog.runbooks[rule.runbook or service.runbook]
-    parameters = {**parameters_for(runbook, service), **(given or {})}
+    bound = bind_parameters(runbook, service, alert, given=given or {})
     lines = tuple(outline(runbook.steps))
     members = service.services.values() if isinstance(service, AllServices) else [service]
     works_on = [
@@ -108,12 +119,14 @@ def plan(
     return Plan(
         service=service,
         runbook=runbook,
-        parameters=parameters,
+        parameters=bound.values,
         deadline=now + runbook.rollback.after,
         locks=locks_of(service),
-        digest=digest_of(runbook.digest, *works_on, repr(sorted(parameters.items()))),
+        digest=digest_of(runbook.digest, *works_on, repr(sorted(bound.values.items()))),
         lines=lines,
         approvers=runbook.approvers if rule.approvers == ANYBODY else rule.approvers,
+        unbound=bound.problem,
+        from_alert=", ".join(f"{name} = {bound.values[name]}" for name in bound.from_alert),
     )
 
 
@@ -123,12 +136,71 @@ def locks_of(service: Service | AllServices) -> tuple[str, ...]:
     return (own,) if isinstance(service, AllServices) else (own, f"{service.namespace}/{service.workload}")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoundParameters:
+    """The values of a runbook's parameters; `from_alert` are those that the alert gives. `problem` says which have none."""
+
+    values: Mapping[str, Value]
+    from_alert: tuple[str, ...]
+    problem: str
+
+
+def bind_parameters(
+    runbook: Runbook,
+    service: Service | AllServices,
+    alert: Signal | None = None,
+    *,
+    given: Mapping[str, Value] = MappingProxyType({}),
+) -> BoundParameters:
+    """Take each value from a person (`given`), else from the service, else from the alert, else the runbook's default."""
+    said = {**service.parameters, **given}
+    values: dict[str, Value] = {}
+    lacking: dict[str, str] = {}
+    taken = tuple(each.name for each in texts_of_alert(runbook, service, alert) if each.name not in given)
+    for each in runbook.parameters:
+        value = said.get(each.name, each.default)
+        if each.name in taken and each.source is not None and alert is not None:
+            try:
+                value = read_alert_text(each.type, texts_by_field(alert)[each.source.field][each.source.name])
+            except ValueError as error:
+                lacking[each.name] = f"{each.source} does not fit: {error}"
+                continue
+        if value is not None:
+            values[each.name] = value
+        elif each.source is not None:
+            has_none = (
+                f"no alert with {each.source} began this run" if alert is None else f"the alert has no {each.source}"
+            )
+            lacking[each.name] = has_none
+        else:
+            lacking[each.name] = f"{service.name} sets none under `parameters`"
+    problem = _lacks(lacking, runbook, service) if lacking else ""
+    return BoundParameters(values=values, from_alert=tuple(each for each in taken if each in values), problem=problem)
+
+
+def _lacks(lacking: Mapping[str, str], runbook: Runbook, service: Service | AllServices) -> str:
+    whys = ", ".join(f"{name} ({why})" for name, why in lacking.items())
+    sets = " ".join(f"--set {name}=VALUE" for name in lacking)
+    start = f"kintsugi recover {runbook.name} --service {service.name} {sets}"
+    return f"{runbook.name} has no value for {whys}; a person starts it with: {start}"
+
+
 def parameters_for(runbook: Runbook, service: Service | AllServices) -> Mapping[str, Value]:
-    """Merge the runbook's defaults with what the service says in its `parameters`."""
-    given = {
-        parameter.name: service.parameters.get(parameter.name, parameter.default) for parameter in runbook.parameters
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    """Return the values of a runbook's parameters without an alert: the service's, else the defaults."""
+    return bind_parameters(runbook, service).values
+
+
+def texts_of_alert(runbook: Runbook, service: Service | AllServices, alert: Signal | None) -> Iterator[Parameter]:
+    """Yield the parameters whose values an alert gives: the service says none, and the alert has the text."""
+    for each in runbook.parameters:
+        texts = texts_by_field(alert)[each.source.field] if alert is not None and each.source is not None else {}
+        if each.name not in service.parameters and each.source is not None and texts.get(each.source.name):
+            yield each
+
+
+def texts_by_field(alert: Signal) -> Mapping[str, Mapping[str, str]]:
+    """Return the texts of an alert under the words of `AlertText.field`."""
+    return {"labels": alert.labels, "annotations": alert.annotations}
 
 
 def stoppable_workloads(runbook: Runbook, service: Service, parameters: Mapping[str, object]) -> frozenset[str]:

@@ -114,6 +114,11 @@ class Signal:
     received: datetime
 
 
+def alert_of(signal: Signal | None) -> Signal | None:
+    """Return a signal that is an alert, None for another."""
+    return signal if signal is not None and signal.kind is RuleSource.ALERT else None
+
+
 class VerdictKind(StrEnum):
     """The outcome of a signal (P9)."""
 
@@ -156,6 +161,7 @@ class Reason(StrEnum):
     REJECTED = "rejected"
     INEFFECTIVE = "ineffective"
     AT_ZERO = "at-zero"
+    NO_VALUE = "no-value"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ Runbooks: steps with their commands and expectations, and the rollback; checked 
 time only its values can be wrong.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,9 @@ from kintsugi.expressions import Expression, TextTemplate
 from kintsugi.model.command import Command
 from kintsugi.model.questions import ANYBODY, Approvers
 from kintsugi.model.source_position import SourcePosition
+
+_ALERT_TEXT = re.compile(r"alert\.(labels|annotations)\.([a-zA-Z_][a-zA-Z0-9_]*)", re.ASCII)
+"""With a name as Prometheus allows it (https://prometheus.io/docs/concepts/data_model/)."""
 
 Value = str | int | float | bool | timedelta | tuple[object, ...]
 
@@ -260,11 +264,33 @@ class Rollback:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AlertText:
+    """A label or an annotation (`field`) of the alert that began a run."""
+
+    field: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"alert.{self.field}.{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> "AlertText | None":
+        """Parse `alert.labels.NAME` or `alert.annotations.NAME`, None for another text."""
+        found = _ALERT_TEXT.fullmatch(text)
+        return cls(field=found[1], name=found[2]) if found else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:
-    """A value that a runbook takes; `type` is the word in the file (integer, string, duration, url, …)."""
+    """
+    A value that a runbook takes; `type` is the word in the file (integer, string, duration, url, …).
+
+    `source` is the text of the alert that it is taken from where neither a person nor the service gives one (`from` in the file).
+    """
 
     name: str
     type: str
+    source: AlertText | None = None
     default: Value | None = None
     description: str = ""
 

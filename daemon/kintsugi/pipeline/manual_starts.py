@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import structlog
 
 from kintsugi.catalog.call_graph import reachable, unfit_for_all
-from kintsugi.catalog.parameters import read_text
 from kintsugi.catalog.problems import did_you_mean
 from kintsugi.decisions.guards import GuardContext, StartObjection, may_start, objections
 from kintsugi.decisions.planner import Plan, digest_of, plan
@@ -31,6 +30,7 @@ from kintsugi.model.services import STACK, AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.scope.parameters import read_text
 from kubeobjects.lines import line, lines
 
 COOLDOWN = timedelta(minutes=10)
@@ -137,9 +137,8 @@ def _given(texts: Mapping[str, str], runbook: Runbook, durations: float) -> Mapp
 
 def _lacking(rule: Rule, bound: Plan, catalog: Catalog) -> Iterator[str]:
     """Return the missing values of the runbook and of those that it runs, which get theirs from the services' documents."""
-    names = [each.name for each in bound.runbook.parameters if each.name not in bound.parameters]
-    if names:
-        yield f"parameters: {bound.runbook.name} needs a value for {', '.join(names)}"
+    if bound.unbound:
+        yield f"parameters: {bound.unbound}"
     for service, name in sorted(reachable({}, [rule], catalog.runbooks)):
         child = catalog.runbooks[name]
         subject = catalog.subject(service)

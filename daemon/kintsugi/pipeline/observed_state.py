@@ -239,6 +239,8 @@ class ObservedState:
             fault=outage.fault if (outage := self.outage(plan.service.name)) is not None else None,
             well=self.well(plan.service.name),
             unhealthy=objection(plan.service.name, view) if plan.runbook.rehearsal else None,
+            unbound=plan.unbound,
+            from_alert=plan.from_alert,
         )
 
     def well(self, service: str) -> tuple[datetime, datetime] | None:

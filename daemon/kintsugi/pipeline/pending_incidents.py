@@ -152,7 +152,8 @@ class PendingIncidents:
         if rule is None or service is None:
             await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
             return None
-        return rule, plan(rule, service, catalog, now=self.observed.clock())
+        alert = await self.ledger.signals.alert_that_began(incident.id)
+        return rule, plan(rule, service, catalog, now=self.observed.clock(), alert=alert)
 
     async def _end(self, incident: Incident, state: IncidentState, reason: str, *, notify: bool = False) -> None:
         await self.ledger.incidents.move_incident(incident.id, state, reason, self.observed.clock(), notify=notify)

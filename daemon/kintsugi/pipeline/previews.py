@@ -163,7 +163,8 @@ class RunPreviewer:
         service = bound.service
         if not isinstance(service, Service):
             return None
-        context = self._context(incident, bound)
+        alert = await self.ledger.signals.alert_that_began(incident.id)
+        context = replace(self._context(incident, bound), alert=alert)
         planner = ChangePlanner(prober=self.deps.prober, observed=self.deps.observed, run=context.journal.run)
         evaluation = _Evaluation(context=context, catalog=self.active_catalog.catalog, planner=planner)
         scope = StepScope(
@@ -171,6 +172,7 @@ class RunPreviewer:
             service=service.name,
             runbook=bound.runbook.name,
             parameters=bound.parameters,
+            alert=context.alert,
             section=Section.of(bound.runbook, service, bound.parameters, RUN),
         )
         with self.containment.around(FailureScope.INCIDENT, incident.id) as call:
@@ -287,7 +289,8 @@ class _Evaluation:
             case RunRunbook(runbook=name):
                 runbook = self.catalog.runbooks[name]
                 service = self.catalog.services[runbook.service or scope.service]
-                await self.steps(runbook.steps, scope_of_child(runbook, service, scope, scope.path(step.id)))
+                alert = self.context.alert_for(service.name)
+                await self.steps(runbook.steps, scope_of_child(runbook, service, scope, scope.path(step.id), alert))
             case UndoStep(step=earlier):
                 self.commands.append(f"# the change of step {earlier} is undone")
             case Manual():

@@ -17,7 +17,7 @@ from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
 from kintsugi.model.questions import Question
-from kintsugi.model.records import Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Incident, IncidentState, Reason, Signal, Verdict, VerdictKind, alert_of
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -101,7 +101,7 @@ class RunRequester:
     async def request(self, signal: Signal, rule: Rule, service: Service | AllServices) -> RunRequestResult:
         """Plan the runbook of a rule for a service, and request it; ask for a missing approval."""
         now = self.observed.clock()
-        bound = plan(rule, service, self.active_catalog.catalog, now=now)
+        bound = plan(rule, service, self.active_catalog.catalog, now=now, alert=alert_of(signal))
         result = await self.ledger.incidents.request_run(
             self.request_of(signal, rule, bound), self.decision(rule, bound, signal), now
         )
@@ -122,7 +122,7 @@ class RunRequester:
     async def verdict_now(self, signal: Signal, rule: Rule, service: Service | AllServices) -> Verdict:
         """Return the verdict that this request would get now, without making it. Raises LedgerUnavailable."""
         now = self.observed.clock()
-        bound = plan(rule, service, self.active_catalog.catalog, now=now)
+        bound = plan(rule, service, self.active_catalog.catalog, now=now, alert=alert_of(signal))
         request = self.request_of(signal, rule, bound)
         history = await self.ledger.incidents.history_for(request, now)
         return replace(self.decision(rule, bound, signal)(history), rule=rule.name)

@@ -19,7 +19,7 @@ from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord, SeenWorkload, StepRecord
+from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord, SeenWorkload, Signal, StepRecord
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -62,6 +62,7 @@ class DriverParts(TypedDict):
     runbook: Runbook
     incident: Incident
     journal: Journal
+    alert: Signal | None
 
 
 class HeartbeatClock:
@@ -350,6 +351,7 @@ class RunSupervisor:
             runbook=runbook,
             incident=incident,
             journal=journal,
+            alert=None if run.parent else await self._ledger.signals.alert_that_began(run.incident),
         )
         if run.kind is RunKind.DRILL:
             drill_gate = DrillGate(begun_in=incident.mode, deps=deps, ledger=self._ledger, journal=journal)

@@ -5,10 +5,12 @@ Only this module knows the order of the stages. The first stage that ends a sign
 The trace has what was found of each rule: `explain` prints the trace of a signal that is only asked about.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kintsugi.catalog.call_graph import reachable
 from kintsugi.decisions.matcher import evaluate_condition
+from kintsugi.decisions.planner import texts_of_alert
 from kintsugi.errors import KubeError
 from kintsugi.expressions import Bindings
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
@@ -117,6 +119,11 @@ class SignalEvaluator:
             return trace
         try:
             objection = await self.targets.objection(signal.labels, service, anywhere=rule.any_namespace)
+            if objection is None:
+                names = self._bound_labels(signal, rule, service)
+                objection = await self.targets.bound_objection(
+                    signal.labels, names, service, anywhere=rule.any_namespace
+                )
         except KubeError as error:
             later = self.later(rule.name, Reason.STALE, f"the alert's object could not be looked up: {error}")
             return replace(trace, refused=later, is_unknown=True)
@@ -124,6 +131,17 @@ class SignalEvaluator:
             return trace
         refuse = self.later if objection.provisional else _refused
         return replace(trace, refused=refuse(rule.name, objection.reason, objection.text))
+
+    def _bound_labels(self, signal: Signal, rule: Rule, service: Service) -> Iterator[str]:
+        """Yield the labels that a run of the rule would take as values: its runbook, and those that this one runs on the service."""
+        catalog = self.active_catalog.catalog
+        started = replace(rule, service=service.name, runbook=rule.runbook or service.runbook)
+        for subject, name in sorted(reachable({}, [started], catalog.runbooks)):
+            if subject == service.name:
+                bound = texts_of_alert(catalog.runbooks[name], service, signal)
+                yield from (
+                    each.source.name for each in bound if each.source is not None and each.source.field == "labels"
+                )
 
     def _join(self, matched: RuleTrace) -> Verdict | None:
         """Join the service's run under way, without a transaction of its own, so that alert storms are cheap."""

@@ -179,6 +179,46 @@ class Targets:
         text = f"{what} does not belong to {service.name}{_AS_SEEN if is_behind else ''}"
         return Objection(reason=Reason.FOREIGN_TARGET, text=text, provisional=is_behind)
 
+    async def bound_objection(
+        self, labels: Mapping[str, str], names: Iterable[str], service: Service, *, anywhere: bool = False
+    ) -> Objection | None:
+        """
+        Return why a label that a run would take as a value names no object of the service, or None. Raises KubeError.
+
+        `names` are the labels; `objection` has answered for the one that names the alert's object, and is not asked again.
+        """
+        namespace = labels.get("namespace") or service.namespace
+        for name in names:
+            value, found = labels[name], None
+            if name in KINDS and name != _word(labels):
+                found = await self.objection({"namespace": namespace, name: value}, service, anywhere=anywhere)
+            elif name == "node":
+                found = self._of_node(value, service)
+            elif name == "container":
+                found = self._of_container(value, labels.get("pod", ""), service)
+            elif name == "job_name":
+                found = await self._of_job(value, namespace)
+            if found is not None:
+                return found
+        return None
+
+    def _of_container(self, container: str, pod: str, service: Service) -> Objection | None:
+        """Judge a container: it is one of the service's pods, or of the one that the alert names."""
+        view = self._services.views.get(service.name)
+        pods = [each for each in (view.pods if view is not None else ()) if pod in ("", each.metadata.name)]
+        if any(container == each.name for pod in pods for each in (*pod.spec.containers, *pod.spec.init_containers)):
+            return None
+        is_behind = bool(self._services.stale_reason)
+        text = f"container {container[:200]!r} is in no pod of {service.name}{_AS_SEEN if is_behind else ''}"
+        return Objection(reason=Reason.FOREIGN_TARGET, text=text, provisional=is_behind)
+
+    async def _of_job(self, job: str, namespace: str) -> Objection | None:
+        """Judge a Job, which no label ties to a service: it exists in the service's namespace."""
+        query = ExistenceQuery(resource=resources.JOBS, namespace=namespace, name=job)
+        if SUBDOMAIN.fullmatch(job) and await self.lookups.find(query) is not None:
+            return None
+        return Objection(reason=Reason.NO_TARGET, text=f"job {namespace}/{job[:200]} does not exist (any more)")
+
     def _of_node(self, node: str, service: Service) -> Objection | None:
         """Judge an alert about a node: it concerns the services that have pods there."""
         is_behind = bool(self._services.stale_reason)

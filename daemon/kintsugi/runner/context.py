@@ -19,7 +19,17 @@ from kintsugi.mask import MASK
 from kintsugi.model.command import Command
 from kintsugi.model.outages import Outage
 from kintsugi.model.questions import Question, QuestionKind
-from kintsugi.model.records import Incident, IncidentState, Occasion, Phase, RunRecord, SeenWorkload, StepRecord, Target
+from kintsugi.model.records import (
+    Incident,
+    IncidentState,
+    Occasion,
+    Phase,
+    RunRecord,
+    SeenWorkload,
+    Signal,
+    StepRecord,
+    Target,
+)
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.runbooks import CommandTemplate, Runbook
@@ -51,7 +61,8 @@ class StepScope:
     The scope of a step: the interpreter's stack frame.
 
     `outcomes` maps step ids to outcomes, and is shared by all steps of one runbook (a child has its own). `prefix` is
-    the path above, `service` the current service. `section` is what must be completed once begun, None outside of one.
+    the path above, `service` the current service. `alert` is the one that began the run, None where the runbook may not read it:
+    one on another service may not. `section` is what must be completed once begun, None outside of one.
     `child` is the path of the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here
     complete one that was made, and are needed until that one is undone. `rollback` is the decision that the changes here
     follow, None outside of a rollback; `undoes`: they are recorded undos of the run's own changes.
@@ -62,6 +73,7 @@ class StepScope:
     runbook: str
     prefix: StepPath = RUN
     parameters: Mapping[str, object] = field(default_factory=dict)
+    alert: Signal | None = None
     outcomes: dict[str, StepOutcome] = field(default_factory=dict)
     item: object = None
     section: Section | None = None
@@ -269,6 +281,11 @@ class ReadContext:
     deps: RunnerDeps
     journal: Journal
     incident: Incident
+    alert: Signal | None = None
+
+    def alert_for(self, service: str) -> Signal | None:
+        """Return the alert that began the run, for a runbook on the run's own service."""
+        return self.alert if service == self.journal.run.service else None
 
     def names(
         self, scope: StepScope, result: Mapping[str, object] | None = None, lost: frozenset[str] = frozenset()
@@ -278,6 +295,7 @@ class ReadContext:
         around = EvaluationContext(
             now=self.deps.clock(),
             incident=self.incident,
+            alert=scope.alert,
             parameters=scope.parameters,
             service=views.get(scope.service),
             services=views,

@@ -31,6 +31,7 @@ from kintsugi.model.records import (
     RunRecord,
     RunUpdate,
     SeenWorkload,
+    Signal,
     Trigger,
 )
 from kintsugi.model.runbooks import Runbook
@@ -91,6 +92,8 @@ class Driver(ABC):
     """
     Drives one run, whose documents are `catalog` and `runbook`, from its state in the ledger to its end.
 
+    `alert` is the one that began it, None where none did.
+
     `_ended` says why a person, or what the run gives way to, wants it to end; "" for no one.
     """
 
@@ -101,6 +104,7 @@ class Driver(ABC):
     incident: Incident
     journal: Journal
     gate: ChangeGate
+    alert: Signal | None = None
     _ended: str = field(default="", init=False)
 
     @property
@@ -123,13 +127,22 @@ class Driver(ABC):
     def scope(self, phase: Phase) -> StepScope:
         """Return the scope of the runbook's own steps."""
         return StepScope(
-            phase=phase, service=self.run.service, runbook=self.runbook.name, parameters=self.run.parameters
+            phase=phase,
+            service=self.run.service,
+            runbook=self.runbook.name,
+            parameters=self.run.parameters,
+            alert=self.alert,
         )
 
     def context(self, retry_until: datetime) -> RunContext:
         """Return the context in which steps are executed; after `retry_until` no change is tried again."""
         return RunContext(
-            deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
+            deps=self.deps,
+            gate=self.gate,
+            journal=self.journal,
+            incident=self.incident,
+            alert=self.alert,
+            retry_until=retry_until,
         )
 
 

@@ -19,13 +19,13 @@ import structlog
 
 from kintsugi.decisions.answers import outcome
 from kintsugi.decisions.disruptions import serving, take_next
-from kintsugi.decisions.planner import parameters_for
+from kintsugi.decisions.planner import bind_parameters
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.questions import Answer, QuestionKind
-from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
+from kintsugi.model.records import Phase, RunRecord, Signal, StepRecord, StepState
 from kintsugi.model.runbooks import (
     ApprovalRequest,
     Await,
@@ -442,7 +442,11 @@ class Interpreter:
             if child.state not in HELPED:
                 raise ExecutionStopped(scope.path(step.id), child_summary(child))
             return child_summary(child)
-        below = scope_of_child(runbook, self._catalog.services[service], scope, scope.path(step.id))
+        path, alert = scope.path(step.id), self.context.alert_for(service)
+        try:
+            below = scope_of_child(runbook, self._catalog.services[service], scope, path, alert)
+        except EvaluationError as error:
+            raise ExecutionStopped(path, str(error)) from error
         await self.execute_steps(runbook.steps, below)
         await self.context.gate.release(below.child)
         return ""
@@ -487,18 +491,27 @@ class Interpreter:
                 raise HandoverRequested(path, named)
 
 
-def scope_of_child(runbook: Runbook, service: Service, scope: StepScope, path: StepPath) -> StepScope:
-    """Return the scope of a runbook that runs as part of a run, for the step at `path`."""
-    parameters = parameters_for(runbook, service)
+def scope_of_child(
+    runbook: Runbook, service: Service, scope: StepScope, path: StepPath, alert: Signal | None
+) -> StepScope:
+    """
+    Return the scope of a runbook that runs as part of a run, for the step at `path`; `alert` is the one that it may read.
+
+    Raises EvaluationError where a parameter has no value.
+    """
+    bound = bind_parameters(runbook, service, alert)
+    if bound.problem:
+        raise EvaluationError(bound.problem)
     return replace(
         scope,
         prefix=path,
         service=service.name,
         runbook=runbook.name,
-        parameters=parameters,
+        parameters=bound.values,
+        alert=alert,
         outcomes={},
         item=None,
-        section=Section.of(runbook, service, parameters, path, scope.section),
+        section=Section.of(runbook, service, bound.values, path, scope.section),
         child=path,
     )
 

@@ -52,7 +52,11 @@ class RollbackRunner:
         """
         run = self._context.journal.run
         scope = StepScope(
-            phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters
+            phase=Phase.ROLLBACK,
+            service=run.service,
+            runbook=self._runbook.name,
+            parameters=run.parameters,
+            alert=self._context.alert,
         )
         await self._changes.settle(scope)
         await self._changes.end_jobs(scope)  # a Job of ours ends whatever somebody has repaired meanwhile

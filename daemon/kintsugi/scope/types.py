@@ -101,6 +101,7 @@ SERVICE = Struct(
 ALERT = Struct(
     "Alert",
     {
+        "name": STRING,
         "labels": MapOf(STRING),
         "annotations": MapOf(STRING),
         "status": STRING,
@@ -109,7 +110,7 @@ ALERT = Struct(
         "fingerprint": STRING,
     },
 )
-"""An alert in Alertmanager's words; `endsAt` is absent while it fires."""
+"""An alert in Alertmanager's words, and its `alertname`; `endsAt` is absent while it fires."""
 
 INCIDENT = Struct(
     "Incident",
@@ -213,6 +214,7 @@ def step_names(place: StepPlace) -> Names:
     return {
         **_all_services(place.services),
         **_OWN_SERVICE,
+        "alert": ALERT,
         "incident": INCIDENT,
         "now": TIMESTAMP,
         PROMETHEUS: STRING,

@@ -30,6 +30,9 @@ USE = {
 }
 """The fields of a program's output, of a backup, and of what a pod or a node uses: as they are kept, and as they are read."""
 
+NO_ALERT: Mapping[str, object] = {"labels": {}, "annotations": {}}
+"""What a run sees that no alert began, so that `has(alert.labels.NAME)` is false there."""
+
 Views = Mapping[str, ServiceView]
 
 SERVICES = "services"
@@ -128,12 +131,13 @@ class EvaluationContext:
     """
     The facts that all steps of a run see at one moment.
 
-    `service` is the one that the step works on, None if it has none; a check that is asked outside of a run has no incident.
+    `alert` is the one that began the run, None where none did. `service` is the one that the step works on, None if it has none; a check that is asked outside of a run has no incident.
     `prometheus` is where a Prometheus is, "" where the settings name none. `covered`: a run about all services is under way.
     """
 
     now: datetime
     incident: Incident | None = None
+    alert: Signal | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     service: ServiceView | None = None
     services: Views = field(default_factory=dict)
@@ -173,6 +177,10 @@ def step_names(
     values: dict[str, object] = {"now": context.now, PROMETHEUS: context.prometheus}
     if context.incident is not None:
         values["incident"] = shown_incident(context.incident, covered=context.covered)
+    values["alert"] = NO_ALERT if context.alert is None else shown_alert(context.alert)
+    if context.alert is not None:
+        masked = _masked(context.alert)
+        lost = Lost(paths=lost.paths | masked.paths, mark=lost.mark or masked.mark, why=lost.why or masked.why)
     values |= _own(context.service)
     values |= {f"params.{name}": value for name, value in context.parameters.items()}
     for step, outcome in (earlier or {}).items():
@@ -214,6 +222,7 @@ def shown_alert(signal: Signal) -> dict[str, object]:
     """Return an alert's signal in Alertmanager's words."""
     return _known(
         {
+            "name": signal.labels.get("alertname"),
             "labels": signal.labels,
             "annotations": signal.annotations,
             "status": signal.status,

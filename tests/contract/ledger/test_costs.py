@@ -97,6 +97,7 @@ QUESTIONS: Mapping[str, LedgerQuery] = {
     "signals by verdict": lambda ledger, _: ledger.signals.list_signals(SignalQuery(verdict=VerdictKind.OBSERVED)),
     "signals by reason": lambda ledger, _: ledger.signals.list_signals(SignalQuery(reason=Reason.COOLDOWN)),
     "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
+    "alert_that_began": lambda ledger, run: ledger.signals.alert_that_began(run.incident),
     "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),
     "trigger_of": lambda ledger, run: ledger.signals.trigger_of(run.incident),
     "firing_keys": lambda ledger, run: _all(ledger.signals.firing_keys(run.incident)),

@@ -135,6 +135,7 @@ def test_a_parameter_of_a_child_runbook_may_be_given_too() -> None:
     [
         ("{type: integr, default: 1}", "there is no type of parameter 'integr'; did you mean 'integer'?"),
         ("{type: integer, default: x}", "'x' is not a whole number"),
+        ("{type: integer, from: alert.name}", "from: 'alert.name' is no text of an alert: write alert.labels.NAME"),
         ("{type: [name, url], default: 1}", "spec.parameters.n.type"),
     ],
 )
@@ -142,6 +143,12 @@ def test_a_wrong_parameter_is_refused(parameter: str, message: str) -> None:
     text = runbook("- {id: a, when: params.n > 0, run: kubectl get pods}", more=f"parameters: {{n: {parameter}}}")
     (complaint,) = said(SERVICE, RULE, text)
     assert message in complaint
+
+
+def test_an_alert_gives_no_workload_which_says_what_a_section_may_stop() -> None:
+    text = runbook("- {id: a, run: kubectl get pods}", more="parameters: {n: {type: workload, from: alert.labels.pod}}")
+    (complaint,) = said(SERVICE, RULE, text)
+    assert "an alert gives no value of type workload: use one of integer, " in complaint
 
 
 ALL = RULE.replace("name: pods", "name: many").replace("on: pod", "on: services").replace("  service: web\n", "")

@@ -83,6 +83,11 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
         History(active=(past(IncidentState.RUNNING, finished=None),)),
         (VerdictKind.ATTACHED, Reason.ACTIVE_RUN, None, "web is already being recovered"),
     ),
+    "unbound": (
+        replace(guard_context(), unbound="mend has no value for pod"),
+        History(),
+        (VerdictKind.REFUSED, Reason.NO_VALUE, None, "mend has no value for pod"),
+    ),
     "observing": (
         guard_context(mode=Mode.OBSERVE),
         History(),

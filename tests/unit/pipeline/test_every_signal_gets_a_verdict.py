@@ -32,7 +32,7 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.pipeline.business import PipelineBench, alert
+from tests.unit.pipeline.business import ALERT_RULE, PipelineBench, alert
 from tests.unit.pipeline.test_the_observed_state import node as node_facts
 
 pytestmark = pytest.mark.looptime
@@ -476,3 +476,55 @@ async def test_a_look_up_that_is_not_answered_in_time_is_judged_again_and_holds_
     verdicts = await business.verdicts()
     assert {verdicts[each.id].reason for each in gone} == {Reason.STALE}
     assert all(verdict.until is not None for verdict in verdicts.values())
+
+
+def binding(*labels: str) -> PipelineBench:
+    """Return a pipeline whose runbook takes these labels of its alert."""
+    takes = "".join(f"  {each}: {{type: name, from: alert.labels.{each}}}\n" for each in labels)
+    known = catalog(service_text(), rule_text(), ALERT_RULE, runbook_text(more=f"parameters:\n{takes}"))
+    business = PipelineBench(known=known)
+    business.cluster.run("other", app="other")
+    return business
+
+
+async def test_a_run_takes_a_label_of_its_alert_and_keeps_it_in_the_ledger_with_the_alert() -> None:
+    """What a next process reads: the run's values, and the alert itself, not one that joined the run later."""
+    business = binding("pod")
+    verdict = await business.judged(alert(pod="web-1"))
+    assert verdict.text == "rule web-alerts starts mend with pod = web-1"
+    assert (await business.ledger.incidents.runs_of(verdict.incident))[0].parameters == {"pod": "web-1"}
+    joined = replace(alert(pod="web-2"), id="sig-0", key="fp-2")
+    await business.deliver(joined)
+    await business.pipeline.step()
+    assert (await business.verdicts())["sig-0"].incident == verdict.incident
+    began = await business.ledger.signals.alert_that_began(verdict.incident)
+    assert began is not None
+    assert began.labels["pod"] == "web-1"
+
+
+async def test_a_run_without_a_value_for_its_parameter_is_refused_in_words() -> None:
+    verdict = await binding("pod").judged(alert())
+    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.NO_VALUE)
+    assert verdict.text == (
+        "mend has no value for pod (the alert has no alert.labels.pod); "
+        "a person starts it with: kintsugi recover mend --service web --set pod=VALUE"
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        ({"deployment": "web", "pod": "web-9"}, "pod production/web-9 does not exist (any more)"),
+        ({"deployment": "web", "pod": "other"}, "pod production/other does not belong to web"),
+        ({"pod": "web-1", "node": "node-9"}, "node 'node-9' does not exist (any more)"),
+        ({"pod": "web-1", "container": "gone"}, "container 'gone' is in no pod of web"),
+        ({"pod": "web-1", "job_name": "gone"}, "job production/gone does not exist (any more)"),
+    ],
+)
+async def test_an_object_that_a_run_would_take_from_its_alert_must_be_one_of_the_service(
+    labels: dict[str, str], text: str
+) -> None:
+    """The label that names the alert's object is judged in any case; here another one is bound."""
+    verdict = await binding([*labels][-1]).judged(alert(**labels))
+    assert (verdict.kind, verdict.text) == (VerdictKind.REFUSED, text)
+    assert (await PipelineBench().judged(alert(**labels))).kind is VerdictKind.STARTED

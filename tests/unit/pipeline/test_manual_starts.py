@@ -93,7 +93,15 @@ def test_a_duration_is_scaled_like_those_of_the_documents() -> None:
             UsageError,
             "parameters: own has no parameter 'many': the runbook has no parameters",
         ),
-        (replace(WISH, runbook="needs", service="web"), UsageError, "parameters: needs needs a value for url, size"),
+        (
+            replace(WISH, runbook="needs", service="web"),
+            UsageError,
+            (
+                "parameters: needs has no value for url (web sets none under `parameters`), "
+                "size (web sets none under `parameters`); a person starts it with: "
+                "kintsugi recover needs --service web --set url=VALUE --set size=VALUE"
+            ),
+        ),
         (
             replace(WISH, runbook="calls", service="web"),
             UsageError,

@@ -1,12 +1,17 @@
 """A plan binds a runbook to a service; its digest names what will be done and to what, and nothing else changes it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from kintsugi.decisions.planner import Plan, plan
+from kintsugi.decisions.planner import Plan, plan, question_of
+from kintsugi.mask import MASK
 from kintsugi.model.catalog import Catalog
-from tests.unit.factories import NOW, catalog, moment, rule_text, runbook_text, service_text
+from kintsugi.model.rules import RuleSource
+from kintsugi.model.runbooks import Value
+from tests.unit.factories import NOW, catalog, moment, rule_text, runbook_text, service_text, signal
 
 PARAMETERS = """\
     parameters:
@@ -157,3 +162,67 @@ def test_a_change_of_anything_else_leaves_the_digest(known: Catalog) -> None:
 
 def test_the_moment_does_not_matter() -> None:
     assert digest(documents(), minutes=25) == BEFORE
+
+
+FROM_ALERT = """\
+parameters:
+  pod: {type: name, from: alert.labels.pod}
+  count: {type: integer, from: alert.annotations.count, default: 3}
+"""
+
+
+def of_alert(
+    labels: Mapping[str, str] | None, *, service: str = "", given: Mapping[str, Value] | None = None, count: str = ""
+) -> Plan:
+    """Plan for an alert with these labels and an annotation; None: no alert."""
+    known = catalog(service_text(more=service), rule_text(), runbook_text(more=FROM_ALERT))
+    began = None
+    if labels is not None:
+        began = replace(signal(kind=RuleSource.ALERT, labels=labels), annotations={"count": count} if count else {})
+    return plan(known.rules["web-pods"], known.services["web"], known, now=NOW, given=given, alert=began)
+
+
+@pytest.mark.parametrize(
+    ("service", "given", "count", "expected"),
+    [
+        ("parameters: {count: 5}", {"count": 7}, "9", 7),
+        ("parameters: {count: 5}", {}, "9", 5),
+        ("", {}, "9", 9),
+        ("", {}, "", 3),
+    ],
+    ids=["a person's", "the service's", "the alert's", "the default"],
+)
+def test_a_value_is_a_persons_else_the_services_else_the_alerts_else_the_default(
+    service: str, given: Mapping[str, Value], count: str, expected: int
+) -> None:
+    bound = of_alert({"pod": "web-1"}, service=service, given=given, count=count)
+    assert (bound.parameters, bound.unbound) == ({"pod": "web-1", "count": expected}, "")
+
+
+def test_the_values_of_an_alert_are_shown_with_the_plan_and_named_by_its_digest() -> None:
+    bound = of_alert({"pod": "web-1"})
+    assert bound.from_alert == "pod = web-1"
+    assert "From the alert: pod = web-1" in question_of(bound, None)
+    assert bound.digest != of_alert({"pod": "web-2"}).digest
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "why"),
+    [
+        (None, "", "pod (no alert with alert.labels.pod began this run)"),
+        ({}, "", "pod (the alert has no alert.labels.pod)"),
+        ({"pod": "Web 1"}, "", "pod (alert.labels.pod does not fit: 'Web 1' is not a name"),
+        ({"pod": "web-1\n"}, "", "pod (alert.labels.pod does not fit: 'web-1\\n' is not one line"),
+        ({"pod": "w" * 254}, "", "pod (alert.labels.pod does not fit: it has 254 characters"),
+        ({"pod": MASK}, "", "pod (alert.labels.pod does not fit: it was masked"),
+        ({"pod": "web-1"}, "many", "count (alert.annotations.count does not fit: 'many' is not a whole number)"),
+    ],
+)
+def test_a_parameter_without_a_fitting_value_is_named_with_the_command_that_gives_it_one(
+    labels: Mapping[str, str] | None, count: str, why: str
+) -> None:
+    bound = of_alert(labels, count=count)
+    name = why.partition(" ")[0]
+    assert bound.unbound.startswith(f"mend has no value for {why}")
+    assert bound.unbound.endswith(f"a person starts it with: kintsugi recover mend --service web --set {name}=VALUE")
+    assert name not in bound.parameters

@@ -18,7 +18,7 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
-from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
+from kintsugi.model.records import IncidentState, Phase, RunRecord, Signal, SignalStatus, StepRecord, UndoRecord
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
 from kintsugi.runner import Journal, RunnerDeps
@@ -107,6 +107,7 @@ class RunBench:
         self.abort_reason = ""
         self.pace = timedelta(seconds=1)
         self.prometheus = ""
+        self.began: Signal | None = None
         self.diagnoses: Diagnoses | None = None
         self.tried: frozenset[RemedyKind] = frozenset()
         self.found: tuple[Pod, ...] = (pod("web-1"), pod("web-2", ready=False), pod("web-3", ready=False))
@@ -153,6 +154,7 @@ class RunBench:
             "runbook": self.runbook,
             "incident": self.ledger.incident,
             "journal": journal,
+            "alert": self.began,
         }
 
     def make_gate(self, deps: RunnerDeps, journal: Journal) -> RunGate:

@@ -38,6 +38,7 @@ from kintsugi.model.records import (
     StepState,
     Trigger,
     UndoRecord,
+    alert_of,
 )
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import WorkloadRef
@@ -242,6 +243,10 @@ class RunLedger:
     async def trigger_of(self, incident: str) -> Trigger:
         """Sum the incident's signals up."""
         return trigger_of(self.signals)
+
+    async def alert_that_began(self, incident: str) -> Signal | None:
+        """Return the first signal, if it is an alert."""
+        return alert_of(next(iter(self.signals), None))
 
     async def firing_keys(self, incident: str) -> AsyncIterator[str]:
         """Yield the keys of the alerts that fire."""

@@ -7,8 +7,9 @@ import pytest
 from kintsugi.errors import Forbidden, Refused
 from kintsugi.mask import MASK
 from kintsugi.model.records import IncidentState, Phase, StepState
+from kintsugi.model.rules import RuleSource
 from tests.unit.executor.scripted_actor import Lost
-from tests.unit.factories import moment, pod, runbook_text, service_text
+from tests.unit.factories import moment, pod, runbook_text, service_text, signal
 from tests.unit.runner.bench import SCALE, RunBench, clock, driven
 
 pytestmark = pytest.mark.looptime
@@ -255,6 +256,31 @@ async def test_a_child_works_on_a_service_with_that_service_s_parameters(call: s
     bench = await driven(steps, documents=(child, API), heals="kubectl scale")
     assert bench.ended == (IncidentState.RECOVERED, [effect])
     assert all(bench.has(each) for each in ("look", "child/look", "child/scale#0"))
+
+
+ASKS = """\
+- {id: reads, when: "has(alert.labels.replicas)", run: kubectl get pods}
+- {id: sized, run: "kubectl scale ${service.workload} --replicas=${params.replicas}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        ("runbook: child", ""),
+        ("runbook: child, service: api", "stopped at child: child has no value for replicas (no alert with"),
+    ],
+    ids=["its caller's service", "another service"],
+)
+async def test_a_child_reads_the_alert_of_its_run_on_the_same_service_only(call: str, why: str) -> None:
+    api = service_text("api", namespace="backend")
+    takes = "parameters: {replicas: {type: integer, from: alert.labels.replicas}}"
+    bench = RunBench(f"- {{id: child, {call}}}", documents=(runbook_text(ASKS, name="child", more=takes), api))
+    bench.began = signal(kind=RuleSource.ALERT, labels={"replicas": "5"})
+    bench.heals = "kubectl scale"
+    await bench.drive(healed_at=30)
+    assert bench.has("child/reads") is not bool(why)
+    assert bench.stopped.startswith(why) if why else bench.ended == (IncidentState.RECOVERED, [SCALE])
 
 
 async def test_checks_of_each_service_are_its_own_steps_and_asked_of_that_service() -> None:

@@ -9,6 +9,7 @@ import pytest
 from kintsugi.commands.results import object_type
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import ANY, DURATION, INT, STRING, Bindings, ExpressionProblem, ListOf, Scope, Type
+from kintsugi.mask import MASK
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.views import ServiceView
 from kintsugi.scope import values
@@ -210,3 +211,28 @@ def test_an_unknown_word_for_a_parameter_is_an_error() -> None:
 def test_a_kind_without_kept_fields_may_be_anything() -> None:
     assert object_type(resources.PODS) == POD
     assert object_type(resources.SECRETS) == ANY
+
+
+@pytest.mark.parametrize(
+    ("labels", "there"), [(None, False), ({}, False), ({"pod": "web-1"}, True)], ids=["no alert", "no label", "a label"]
+)
+def test_a_step_reads_the_labels_of_the_alert_that_began_its_run_and_one_that_is_absent_is_an_error(
+    labels: Mapping[str, str] | None, there: bool
+) -> None:
+    began = None if labels is None else signal(kind=RuleSource.ALERT, labels=labels)
+    names, scope = values.step_names(replace(AROUND, alert=began)), Scope(names=step_names(STEP))
+    assert scope.expression("has(alert.labels.pod)").evaluate(names) is there
+    assert scope.expression("alert.?labels.?pod.orValue('none') != 'none'").evaluate(names) is there
+    read = scope.expression("alert.labels.pod == 'web-1'")
+    if there:
+        assert read.evaluate(names) is True
+    else:
+        with pytest.raises(EvaluationError, match="pod"):
+            read.evaluate(names)
+
+
+def test_a_masked_label_is_no_value_of_a_step() -> None:
+    began = signal(kind=RuleSource.ALERT, labels={"pod": MASK})
+    read = Scope(names=step_names(STEP)).expression("alert.labels.pod != ''")
+    with pytest.raises(EvaluationError, match=r"alert\.labels\.pod was masked"):
+        read.evaluate(values.step_names(replace(AROUND, alert=began)))

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -67,6 +68,7 @@ from kintsugi.model.records import (
     Trigger,
     Verdict,
     VerdictKind,
+    alert_of,
 )
 from kintsugi.model.rules import RuleSource
 
@@ -90,6 +92,9 @@ _SETTLE = (
 
 _RESTING = (Reason.HUMAN, Reason.FAILURES, Reason.REJECTED, Reason.COOLDOWN)
 """Reasons for which a service rests after a run."""
+
+_BEGINS = (VerdictKind.STARTED, VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL)
+"""Verdicts of the signal that an incident began with; the others were attached."""
 
 _PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
 """Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
@@ -309,6 +314,12 @@ class Signals(Aggregate):
         query = select(inbox).where(inbox.c.incident == incident).order_by(inbox.c.received, inbox.c.id)
         rows = await self._rows(Signal, query.limit(limit).offset(skip))
         return tuple((signal(row), verdict(row)) for row in rows)
+
+    async def alert_that_began(self, incident: str) -> Signal | None:
+        """Return the alert that an incident and its run began with, None where another signal or a person began it."""
+        first = case((inbox.c.verdict.in_(_BEGINS), 0), else_=1)  # the signals that joined it may be older
+        query = select(inbox).where(inbox.c.incident == incident).order_by(first, *_ORDER).limit(1)
+        return next((alert_of(signal(row)) for row in await self._rows(Signal, query)), None)
 
     async def list_signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
         """

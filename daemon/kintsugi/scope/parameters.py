@@ -6,11 +6,22 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from kintsugi.durations import parse_duration
+from kintsugi.mask import MASK
 from kintsugi.model.runbooks import Value
 from kintsugi.scope.types import PARAMETERS
 from kubeobjects.resources import find
 
 Kind = TypeVar("Kind")
+
+LONGEST_ALERT_TEXT = 253
+"""As long as the longest name of an object."""
+
+FROM_ALERT = ("integer", "number", "boolean", "string", "name", "url")
+"""
+The types of a value that an alert may give: one text.
+
+No `workload` and no `s3`: they say what a section may stop, and what a database is restored from.
+"""
 
 _NAME = re.compile(r"[a-z0-9_]([-a-z0-9_.]{0,61}[a-z0-9_])?")
 
@@ -35,6 +46,17 @@ def read_text(word: str, text: str, durations: float) -> Value:
         items = [each.strip() for each in text.split(",")] if text.strip() else []
         return tuple(read_text(word[1:-1], each, durations) for each in items)
     return _read_one(word, _TYPED.get(word, str)(text), durations)
+
+
+def read_alert_text(word: str, text: str) -> Value:
+    """Read a value from an alert, whose texts anybody may write. Raises ValueError with what would be right."""
+    if MASK in text:
+        raise ValueError("it was masked, and is not known")
+    if len(text) > LONGEST_ALERT_TEXT:
+        raise ValueError(f"it has {len(text)} characters: at most {LONGEST_ALERT_TEXT} are taken")
+    if not text.isprintable():
+        raise ValueError(f"{text!r} is not one line of printable text")
+    return read_text(word, text, durations=1.0)
 
 
 def _typed_number(kind: Callable[[str], object]) -> Callable[[str], object]:
