@@ -37,16 +37,16 @@ def outline(imported: Imported) -> Iterator[str]:
     if not imported.text:
         yield f"nothing {procedure.name}: {procedure.title}"
         return
-    spec = YAML(typ="safe").load(imported.text)["spec"]
+    spec, *rules = [each["spec"] for each in YAML(typ="safe").load_all(imported.text)]
     yield f"runbook {procedure.name}: {spec['title']}"
     for name, value in spec.get("parameters", {}).items():
-        label = procedure.parameters[name].label
-        default = f", default {value['default']}" if "default" in value else ""
-        yield f"value {name}: {value['type']}{f', label {label}' if label else ''}{default}"
+        given = "".join(f", {key} {value[key]}" for key in ("from", "default") if key in value)
+        yield f"value {name}: {value['type']}{given}"
     yield from (_line(step, imported) for step in _flat(spec["steps"], imported))
     if "rollback" in spec:
         yield f"rollback after {spec['rollback'].get('after', '')}"
         yield from (_line(step, imported) for step in _flat(spec["rollback"].get("steps", []), imported))
+    yield from (f"rule {', '.join(rule['matchers'])}, {rule['mode']}" for rule in rules)
     yield from (
         f"left out {' '.join(each.text.split())}"
         for each in procedure.commands
@@ -58,7 +58,7 @@ def steps_of(imported: Imported) -> list[dict[str, Any]]:
     """Return the steps of a document, those of its groups and of its rollback, too."""
     if not imported.text:
         return []
-    spec = YAML(typ="safe").load(imported.text)["spec"]
+    spec = next(iter(YAML(typ="safe").load_all(imported.text)))["spec"]
     return [*_flat(spec["steps"], imported), *_flat(spec.get("rollback", {}).get("steps", []), imported)]
 
 

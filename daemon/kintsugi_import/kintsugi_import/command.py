@@ -119,7 +119,7 @@ def summary(imported: Imported) -> list[str]:
         for each in procedure.commands
         if each.verdict in said
     ]
-    if missing := [name for name, each in procedure.parameters.items() if not each.default]:
+    if missing := [name for name, each in procedure.parameters.items() if not each.default and not each.label]:
         lines.append(f"  values to give: {', '.join(missing)} (`parameters` of a service, or kintsugi recover --set)")
     return lines
 

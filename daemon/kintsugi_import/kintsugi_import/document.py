@@ -10,13 +10,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from kintsugi.catalog import CatalogErrors, Problem, Source, load_sources
-from kintsugi.catalog.parameters import read_text
+from kintsugi.scope.parameters import read_text
 from kintsugi_import.draft import Group, Procedure, StepDraft
 from kintsugi_import.reading import Verdict
 from kintsugi_import.words import Role
 
 PAGE = "kintsugi.dev/page"
 DIGEST = "kintsugi.dev/page-digest"
+_FROM_LABELS = frozenset({"name", "string", "integer", "url"})
+"""The types of parameters that take the text of a label."""
+
+_RULE = """\
+---
+# Every service gets this rule: it begins when the alert is about the service. Each change of the runbook asks a person.
+"""
 _WIDTH = 118
 _HOLE = re.compile(r"\$\{")
 _USED = re.compile(r"\bparams\.([a-z][a-z0-9_]*)")
@@ -103,18 +110,38 @@ class _Writer:
         if self.procedure.service in self.services:
             spec["service"] = self.procedure.service
         used = set(_USED.findall(steps + undo))
-        if parameters := {name: self._parameter(name) for name in self.procedure.parameters if name in used}:
+        parameters = {name: self._parameter(name) for name in self.procedure.parameters if name in used}
+        if parameters:
             spec["parameters"] = parameters
         text = _dump(head) + "spec:\n" + _indented(_dump(spec), 2) + "  steps:\n" + _indented(steps, 4)
         after = {"after": self.procedure.after} if self.procedure.after else {}
         if undo or after:
             text += "  rollback:\n" + _indented(_dump(after) if after else "", 4)
             text += "    steps:\n" + _indented(undo, 6) if undo else ""
-        return Written(text=re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n", places=self.places)
+        text = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+        has_values = all("from" in each or "default" in each for each in parameters.values())
+        return Written(text=text + (self._rule() if has_values else ""), places=self.places)
+
+    def _rule(self) -> str:
+        """Write the rule by which the page's alert starts the runbook, "" where the page is of no alert."""
+        if not self.procedure.alert:
+            return ""
+        name = self.procedure.name
+        matchers = [f'alertname="{self.procedure.alert}"']
+        spec = {"on": "alert", "matchers": matchers, "runbook": name, "mode": "auto"}
+        document = {
+            "apiVersion": "kintsugi.dev/v1alpha1",
+            "kind": "RuleTemplate",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        return _RULE + _dump(document)
 
     def _parameter(self, name: str) -> Mapping[str, object]:
         known = self.procedure.parameters[name]
         made: dict[str, object] = {"type": known.type or "string"}
+        if known.label and made["type"] in _FROM_LABELS:
+            made["from"] = f"alert.labels.{known.label}"
         if known.default:
             try:
                 made["default"] = read_text(str(made["type"]), known.default, 1.0)
