@@ -36,19 +36,19 @@ spec: {on: alert, service: web, runbook: renew-pod, matchers: [alertname=Hanging
 """
 
 
-async def deliver(stage: ManualStage, **labels: str) -> None:
+async def deliver(stage: ManualStage, status: str = "firing", **labels: str) -> None:
     """Deliver an alert as Alertmanager does."""
     alert = {
-        "status": "firing",
+        "status": status,
         "labels": {"alertname": "Hanging", "namespace": NAMESPACE, **labels},
         "annotations": {"summary": "it hangs"},
         "startsAt": "2026-01-01T00:00:00Z",
-        "endsAt": "0001-01-01T00:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else "2026-01-01T00:01:00Z",
         "fingerprint": f"{len(labels):016x}",
     }
     body = {"version": "4", "groupKey": "{}:{}", "truncatedAlerts": 0, "alerts": [alert]}
-    status, _ = await asyncio.to_thread(stage.daemon.post, "/alertmanager", body, token=TOKEN)
-    assert status == 200
+    answered, _ = await asyncio.to_thread(stage.daemon.post, "/alertmanager", body, token=TOKEN)
+    assert answered == 200
 
 
 def pods(stage: ManualStage) -> dict[str, str]:
