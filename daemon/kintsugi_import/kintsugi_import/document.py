@@ -107,8 +107,11 @@ class _Writer:
             "metadata": {"name": self.procedure.name, "annotations": dict(self.page)},
         }
         spec: dict[str, object] = {"title": self.procedure.title}
-        if self.procedure.service in self.services:
-            spec["service"] = self.procedure.service
+        service = self.procedure.service
+        if service in self.services:
+            spec["service"] = service
+        elif service:
+            steps = f"# The page is about the service {service}.\n\n{steps}"
         used = set(_USED.findall(steps + undo))
         parameters = {name: self._parameter(name) for name in self.procedure.parameters if name in used}
         if parameters:
@@ -198,7 +201,8 @@ class _Writer:
         if step.runbook:
             return _with_runbook(step, made)
         if reading is None:
-            manual: dict[str, object] = {"text": _text(_literal(step.text or step.name))}
+            text = (step.text or step.name) + (f"\nExpected: {step.expected}" if step.expected else "")
+            manual: dict[str, object] = {"text": _text(_literal(text))}
             if step.command:
                 manual["command"] = _text(_literal(step.command))
             made["manual"] = manual

@@ -4,7 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from itertools import chain, count, zip_longest
 
 from kintsugi_import.page import Code, Element, Heading, Marker, Page, Passage
 from kintsugi_import.reading import Reading, Verdict, field_of, narrower, parameter_name, read_statement
@@ -50,7 +50,6 @@ class StepDraft:
     question: str = ""
     expected: str = ""
     expect: str = ""
-    bound: str = ""
     runbook: str = ""
     service: str = ""
     source: "list[CommandDraft]" = field(default_factory=list)
@@ -89,7 +88,6 @@ class ParameterDraft:
     type: str = ""
     label: str = ""
     default: str = ""
-    shown: str = ""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -135,13 +133,8 @@ def _parts(page: Page, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Ele
     if not named:
         opening = next((each.text for each in elements if isinstance(each, Heading)), "")
         found = _ALERT.match(page.title) or _ALERT.match(opening) or _ALERT.match(stem)
-        yield (
-            Procedure(
-                name=_kebab(found[1] if found else stem), title=page.title or stem, alert=found[1] if found else ""
-            ),
-            1,
-            elements,
-        )
+        alert = found[1] if found else ""
+        yield Procedure(name=_kebab(alert or stem), title=page.title or stem, alert=alert), 1, elements
         return
     yield Procedure(name=_kebab(stem), title=page.title or stem), 1, elements[: named[0][0]]
     for number, (start, name, alert) in enumerate(named):
@@ -230,17 +223,18 @@ class _Drafting:
                 self.procedure.after = after
                 return
         found = [(code, statements(code)) for code in passage.codes]
-        name = self._sentence(passage, found)
+        any_command = any(each for _, each in found)
+        name = self._sentence(passage, found) or (self.lead if any_command else "")
         lead = name if label is not Label.COMMAND else ""
         for _, each in found:
             if each:
                 self._statements(each, lead, inside=True)
-        if not any(each for _, each in found):
+        if not any_command:
             if passage.marker is Marker.NUMBER and self.group.role in _DONE_BY_A_PERSON and not introduces:
                 self._add_person(passage.text, [], passage.line)
             else:
                 self._text(passage)
-        self.lead = name
+        self.lead = name if not any_command else ""
 
     def _text(self, passage: Passage) -> None:
         """Keep a text without a command: the name of a service in a list by priority, an item, or a sentence."""
@@ -283,7 +277,7 @@ class _Drafting:
         self.procedure.commands.append(command)
         if reading.verdict is Verdict.LEFT_OUT:
             if statement.value and statement.variable and "<" not in statement.value:
-                known = self._parameter(parameter_name(statement.variable), "", shown=f"${statement.variable}")
+                known = self._parameter(parameter_name(statement.variable), "")
                 known.default, known.label = statement.value, ""
             return
         if reading.verdict is Verdict.PERSON:
@@ -311,27 +305,19 @@ class _Drafting:
         words = ", ".join(f'"{each}"' for each in statement.items)
         if inner.verdict is not Verdict.RUN or inner.for_each:
             return Reading(verdict=Verdict.PERSON, reason=inner.reason or "it is a loop")
-        return Reading(
-            verdict=Verdict.RUN,
-            run=inner.run,
-            changes=inner.changes,
-            parameters=inner.parameters,
-            for_each=f"[{words}]",
-        )
+        return replace(inner, for_each=f"[{words}]")
 
     def _add_run(self, statement: Statement, reading: Reading, lead: str, command: CommandDraft) -> None:
         name = shortened(lead or self._unnamed(reading))
+        reading = self._bound(reading)
         step = StepDraft(
             id=self._id(name, reading.run), name=name, line=statement.line, reading=reading, source=[command]
         )
         step.question = lead or name
-        step.bound = self._bound(statement, reading, step)
-        for parameter, kind in (reading.parameters if not step.bound else {}).items():
-            self._parameter(parameter, kind, shown=parameter)
-        if statement.variable:
-            field_read = field_of(statement.command)
-            if field_read:
-                self.values[statement.variable] = f"steps.{step.id}.{field_read}"
+        for parameter, kind in reading.parameters.items():
+            self._parameter(parameter, kind)
+        if statement.variable and (read := field_of(statement.command)):
+            self.values[statement.variable] = f"steps.{step.id}.{read}"
         if re.match(r"kubectl get (svc|services?)[ /]", reading.run):
             self.balancer = step.id
         self.group.steps.append(step)
@@ -339,33 +325,20 @@ class _Drafting:
     def _unnamed(self, reading: Reading) -> str:
         return self.group.name if not self.group.steps and self.group.name else reading.run
 
-    def _bound(self, statement: Statement, reading: Reading, step: StepDraft) -> str:
-        """Return the command with what the page means by its words: unhealthy pods, a balancer's address."""
-        if not reading.changes and re.match(r"kubectl (?:logs|exec) ", reading.run) and not reading.parameters:
+    def _bound(self, reading: Reading) -> Reading:
+        """Return the command with what the page means by its words: unhealthy pods, a balancer's address, a pod of the service."""
+        if not reading.parameters and re.match(r"kubectl (?:logs|exec) ", reading.run):
             own, dashes, rest = reading.run.partition(" -- ")
-            if _SOME_POD.search(own):
-                step.reading = replace(reading, run=_SOME_POD.sub("${service.workload}", own, count=1) + dashes + rest)
-                return step.reading.run
-        named = [each for each in reading.parameters if unhealthy_pod(each)]
-        if named and reading.changes and not reading.for_each and len(reading.parameters) == 1:
-            step.reading = Reading(
-                verdict=Verdict.RUN,
-                run=reading.run.replace(f"${{params.{named[0]}}}", "${each}"),
-                changes=True,
-                for_each="service.pods",
-            )
-            return step.reading.run
-        for each in reading.parameters:
-            if external_address(each) and self.balancer:
-                run = reading.run.replace(f"${{params.{each}}}", f"${{steps.{self.balancer}.item.address}}")
-                left = {name: kind for name, kind in reading.parameters.items() if name != each}
-                step.reading = Reading(
-                    verdict=Verdict.RUN, run=run, changes=reading.changes, parameters=left, notes=reading.notes
-                )
-                for name, kind in left.items():
-                    self._parameter(name, kind, shown=name)
-                return run
-        return ""
+            return replace(reading, run=_SOME_POD.sub("${service.workload}", own, count=1) + dashes + rest)
+        for name in reading.parameters:
+            left = {each: kind for each, kind in reading.parameters.items() if each != name}
+            if unhealthy_pod(name) and reading.changes and not reading.for_each and not left:
+                run = reading.run.replace(f"${{params.{name}}}", "${each}")
+                return replace(reading, run=run, parameters=left, for_each="service.pods")
+            if external_address(name) and self.balancer:
+                run = reading.run.replace(f"${{params.{name}}}", f"${{steps.{self.balancer}.item.address}}")
+                return replace(reading, run=run, parameters=left)
+        return reading
 
     def _add_person(self, text: str, commands: list[CommandDraft], line: int, *, merge: bool = False) -> None:
         """Add a step for a person, or let the person's step before it have this command, too."""
@@ -390,8 +363,8 @@ class _Drafting:
         if not any(step.expect for step in self.group.steps if step.line >= self.began):
             self.group.steps[-1].expected = expected
 
-    def _parameter(self, name: str, kind: str, *, shown: str) -> ParameterDraft:
-        known = self.procedure.parameters.setdefault(name, ParameterDraft(label=label_of(name), shown=shown))
+    def _parameter(self, name: str, kind: str) -> ParameterDraft:
+        known = self.procedure.parameters.setdefault(name, ParameterDraft(label=label_of(name)))
         known.type = narrower(known.type, kind)
         return known
 
@@ -399,10 +372,8 @@ class _Drafting:
         words = re.findall(r"[a-z0-9]+", name.lower())[:5] if name.isascii() else re.findall(r"[a-z]+", run)[:3]
         plain = "_".join(words)[:50].strip("_") or "manual"
         plain = plain if plain[0].isalpha() else f"step_{plain}"
-        number = next(
-            number for number in range(1, 10_000) if (plain if number == 1 else f"{plain}_{number}") not in self.ids
-        )
-        chosen = plain if number == 1 else f"{plain}_{number}"
+        names = chain([plain], (f"{plain}_{number}" for number in count(2)))
+        chosen = next(each for each in names if each not in self.ids)
         self.ids.add(chosen)
         return chosen
 

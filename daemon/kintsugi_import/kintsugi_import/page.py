@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
 _TITLE = re.compile(r"^title:\s*[\"']?(.+?)[\"']?\s*$", re.MULTILINE)
 
 
@@ -131,7 +132,7 @@ class _Elements:
                 line += child.type in ("softbreak", "hardbreak")
                 if child.type == "code_inline":
                     codes.append(Code(text=child.content, line=line, block=False))
-        text = " | ".join(map(_plain, inline))
+        text = _CHECKBOX.sub("", " | ".join(map(_plain, inline)))
         return Passage(text=text, line=self.line, codes=tuple(codes), marker=marker)
 
     def _html(self, content: str) -> Iterator[Element]:

@@ -158,6 +158,8 @@ _PLACEHOLDER = re.compile(
 )
 _MARK = re.compile(r"PLACEHOLDER_(\d+)_")
 _WORD = re.compile(r"\s*([^\s|;&]+)")
+_NAMED = re.compile(r"^\s*[-*•]?\s*(?:\d+[.)]\s*)?([A-Z][^:|`$]{1,60}):\s+(?=(?:kubectl|oc)\s)")
+"""What names a command before it in its own line: `Node health: kubectl get nodes`."""
 _KNOWN_WITHIN = re.compile(rf"(?:^|[\s(`;|])(?:{'|'.join(map(re.escape, sorted(_PROGRAMS)))})\s")
 _STARTS_CODE = re.compile(r"(?:export\s+)?[A-Za-z_]\w*=|for\s|while\s|if\s|#")
 
@@ -202,8 +204,15 @@ def statements(code: Code) -> Sequence[Statement]:
         return _parsed(code.text, code.line) if known_program(code.text) and not mentioned else ()
     if code.language not in SHELLS | _MAYBE:
         return ()
-    text = _without_prompts(code.text, certain=code.language in SHELLS)
-    return tuple(_without_output(_parsed(text, code.line))) if text.strip() else ()
+    certain = code.language in SHELLS
+    lines = code.text.split("\n")
+    names = (
+        {} if certain else {at: found[1] for at, line in enumerate(lines, code.line) if (found := _NAMED.match(line))}
+    )
+    plain = "\n".join(_NAMED.sub("", line) for line in lines) if names else code.text
+    text = _without_prompts(plain, certain=certain)
+    kept = _without_output(_parsed(text, code.line)) if text.strip() else iter(())
+    return tuple(replace(each, comment=each.comment or names.get(each.line, "")) for each in kept)
 
 
 def _without_output(found: Sequence[Statement]) -> Iterator[Statement]:
