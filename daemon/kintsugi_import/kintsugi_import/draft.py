@@ -29,6 +29,7 @@ _DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION
 _FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
 _NAMESPACE = re.compile(r"\s(?:-n|--namespace)[= ](\S+)")
 _SOME_POD = re.compile(r"(?<= )(?:pods?/)?[a-z0-9-]+-pod(?:-name)?(?= |$)")
+_OPEN = re.compile(r"<([^<>]+)>")
 _AROUND = " :：-–—.|"
 """What surrounds a sentence that names a command."""
 _MOST_NAME = 100
@@ -153,7 +154,10 @@ def _kebab(text: str) -> str:
 
 @dataclass(kw_only=True, slots=True)
 class _Drafting:
-    """Drafts one procedure. `values` are expressions by the names that the page has given a value."""
+    """
+    Drafts one procedure. `values` are expressions by the names that the page has given a value; `computed` are parameters to which it
+    gives one itself, so that the alert's label is another one.
+    """
 
     procedure: Procedure
     own: int
@@ -164,6 +168,7 @@ class _Drafting:
     group: Group = field(default_factory=lambda: Group(name="", role=Role.TEXT, line=1))
     balancer: str = ""
     forwards: dict[str, str] = field(default_factory=dict)
+    computed: set[str] = field(default_factory=set)
     began: int = 0
 
     def draft(self, elements: Sequence[Element]) -> Procedure:
@@ -275,10 +280,14 @@ class _Drafting:
             reading = self._loop(statement)
         command = CommandDraft(text=statement.text, line=statement.line, verdict=reading.verdict, reason=reading.reason)
         self.procedure.commands.append(command)
+        if open_value := _OPEN.fullmatch(statement.value):
+            self.values[statement.variable] = f"params.{parameter_name(open_value[1])}"
+        elif statement.variable:
+            self.computed.add(parameter_name(statement.variable))
         if reading.verdict is Verdict.LEFT_OUT:
-            if statement.value and statement.variable and "<" not in statement.value:
+            if statement.value and not open_value and "<" not in statement.value:
                 known = self._parameter(parameter_name(statement.variable), "")
-                known.default, known.label = statement.value, ""
+                known.default = statement.value
             return
         if reading.verdict is Verdict.PERSON:
             self._add_person(lead, [command], statement.line, merge=neighbour)
@@ -316,7 +325,7 @@ class _Drafting:
         step.question = lead or name
         for parameter, kind in reading.parameters.items():
             self._parameter(parameter, kind)
-        if statement.variable and (read := field_of(statement.command)):
+        if statement.variable and (read := field_of(statement)):
             self.values[statement.variable] = f"steps.{step.id}.{read}"
         if re.match(r"kubectl get (svc|services?)[ /]", reading.run):
             self.balancer = step.id
@@ -364,7 +373,8 @@ class _Drafting:
             self.group.steps[-1].expected = expected
 
     def _parameter(self, name: str, kind: str) -> ParameterDraft:
-        known = self.procedure.parameters.setdefault(name, ParameterDraft(label=label_of(name)))
+        label = "" if name in self.computed else label_of(name)
+        known = self.procedure.parameters.setdefault(name, ParameterDraft(label=label))
         known.type = narrower(known.type, kind)
         return known
 

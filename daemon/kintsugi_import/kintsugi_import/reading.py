@@ -101,6 +101,12 @@ _PLACEHOLDERS = re.compile(
 _CAPITALS = re.compile(
     r"(?<=[\s=/:])((?:[A-Z]+_)*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB)(?:_?[A-Z]+)*)(?=[\s/:]|$)"
 )
+_FIRST_NAME = re.compile(r"awk ['\"]\{ ?print \$1;? ?\}['\"]|head -(?:n ?)?1|cut -d ?['\"]? ?['\"]? -f ?1")
+_FIELD = re.compile(
+    r"\s(?:-o|--output)[= ]?(?:jsonpath=\{?\.?(?P<list>items\[(?:0|\*)?\]\.)?|(?P<column>custom-columns=)(?:[\w ]*:)\.?)"
+    r"(?P<field>[A-Za-z]\w*(?:\.[A-Za-z]\w*|\[\d+\])*)\}?(?=\s|$)"
+)
+"""A field that one look prints: `jsonpath={.items[0].metadata.name}`, `custom-columns=NAME:.metadata.name`."""
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
 _CHANGES_SEVERAL = frozenset({"delete", "cordon", "uncordon", "drain", "restart", "label", "annotate", "scale"})
 _SELECTOR = re.compile(r"\s(?:-l|--selector)(?:=|\s+)?(\"[^\"]+\"|'[^']+'|[^\s]+)")
@@ -257,30 +263,27 @@ def narrower(one: str, other: str) -> str:
     return min(one, other, key=_ORDER.index)
 
 
-def field_of(command: str) -> str:
+def field_of(statement: Statement) -> str:
     """
-    Return the part of a look's result that its `-o` prints, as in `item.spec.nodeName`; "" where it is not one plain field.
+    Return the part of a look's result that a page takes from it, as in `item.spec.nodeName`; "" where it is not one plain field.
 
-    `{.items[0].metadata.name}` is `items[0].metadata.name`, and `-o name` is left out: it prints TYPE/NAME.
+    Of a list it is the first item's, as a page means it that goes on with one name. `-o name` gives the object itself.
     """
     try:
-        words = shlex.split(command)
+        words = shlex.split(statement.command)
     except ValueError:
         return ""
-    path = next(
-        (
-            found[1]
-            for word in words
-            if (found := re.fullmatch(r"(?:-o)?=?jsonpath=(.+)", word.removeprefix("--output")))
-        ),
-        "",
-    )
-    found = re.fullmatch(
-        r"\{?\.?((?:items\[0\]\.)?)((?:[A-Za-z]\w*)(?:\.[A-Za-z]\w*|\[\d+\])*)\}?", path.replace("items[*]", "items[0]")
-    )
+    if statement.filters and not all(_FIRST_NAME.fullmatch(each) for each in statement.filters):
+        return ""
+    if statement.filters:
+        return "items[0].metadata.name"
+    text = " ".join(words)
+    if re.search(r"\s(-o|--output)[= ]?name\b", text):
+        return "items[0]"
+    found = _FIELD.search(text)
     if not found:
         return ""
-    return f"{found[1]}{found[2]}" if found[1] else f"item.{found[2]}"
+    return f"items[0].{found['field']}" if found["list"] or found["column"] else f"item.{found['field']}"
 
 
 def _is_filter(text: str) -> bool:
