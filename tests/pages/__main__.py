@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kintsugi.catalog import CatalogErrors, Source, load_sources
 from kintsugi_import.command import Imported, import_page
-from kintsugi_import.reading import Verdict
+from kintsugi_import.reading import Handling
 
 _KUBECTL = re.compile(r"(?:^|[\s(])(?:kubectl|oc)\s")
 _LOOK = re.compile(
@@ -27,10 +27,10 @@ def main(folder: Path) -> None:
     looks = [each for each in kubectl if _LOOK.match(each.text)]
     print(f"{len(pages)} pages, {len(books)} runbooks, {len(wrong)} that do not load")
     for name, of in (("all commands", commands), ("kubectl and oc", kubectl), ("of these looks", looks)):
-        count = Counter(each.verdict for each in of)
+        count = Counter(each.handling for each in of)
         print(
             f"{name}: {len(of)}: "
-            + ", ".join(f"{verdict} {count[verdict] / max(1, len(of)):.1%}" for verdict in Verdict)
+            + ", ".join(f"{handling} {count[handling] / max(1, len(of)):.1%}" for handling in Handling)
         )
     with_commands = [
         found
@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
         f"{len(values)} open parameters, {sum(bool(each.label) for each in values.values()) / max(1, len(values)):.1%} bound"
     )
     reasons = Counter(
-        re.sub(r"'[^']*'|<[^>]*>|\$\w+", "…", each.reason)[:90] for each in kubectl if each.verdict is Verdict.PERSON
+        re.sub(r"'[^']*'|<[^>]*>|\$\w+", "…", each.reason)[:90] for each in kubectl if each.handling is Handling.PERSON
     )
     for reason, number in reasons.most_common(40):
         print(f"{number:5} {reason}")
@@ -70,7 +70,7 @@ def valid(book: Imported) -> bool:
 
 def _share(found: list[Imported]) -> float:
     commands = [each for book in found for each in book.procedure.commands]
-    return sum(each.verdict is Verdict.RUN for each in commands) / max(1, len(commands))
+    return sum(each.handling is Handling.RUN for each in commands) / max(1, len(commands))
 
 
 if __name__ == "__main__":

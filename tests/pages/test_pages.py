@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from kintsugi_import.command import Imported, import_page, summary
-from kintsugi_import.reading import Verdict
+from kintsugi_import.reading import Handling
 from tests.unit.project.tree import ROOT
 
 PAGES = Path(__file__).parent / "pages"
@@ -50,7 +50,7 @@ def outline(imported: Imported) -> Iterator[str]:
     yield from (
         f"left out {' '.join(each.text.split())}"
         for each in procedure.commands
-        if each.verdict is Verdict.LEFT_OUT and each.reason and "variable" not in each.reason
+        if each.handling is Handling.LEFT_OUT and each.reason and "variable" not in each.reason
     )
 
 

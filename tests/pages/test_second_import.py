@@ -69,6 +69,7 @@ def test_a_changed_page_is_merged_with_the_lines_of_a_person_and_shown(page: Pat
     assert BY_HAND in file.read_text()
     assert "-n store" in file.read_text()
     assert list(load([folder]).runbooks) == ["cache"]
+    assert not (folder / "kinds.yaml").exists(), "all kinds of the page are built in"
 
 
 def test_lines_that_a_person_and_the_page_have_changed_stay_a_person_s(page: Path) -> None:

@@ -45,7 +45,7 @@ def as_kube_errors() -> Iterator[None]:
 
 @contextmanager
 def naming_the_right(resource: Resource) -> Iterator[None]:
-    """Say of a read that is forbidden how the right is granted."""
+    """Return how the right to a forbidden read is granted."""
     try:
         yield
     except Forbidden as error:

@@ -15,7 +15,7 @@ from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Program:
+class ReadOnlyProgram:
     """
     One program: `usage` for people, `form` bounds the words after its name.
 
@@ -127,41 +127,41 @@ _CEPH = (
     "osd (?:tree|df(?: tree)?|stat|status|perf|pool stats)",
 )
 
-PROGRAMS: Mapping[str, Program] = {
-    "psql": Program(usage=queries.USAGE, form=""),
-    "pg_isready": Program(
+PROGRAMS: Mapping[str, ReadOnlyProgram] = {
+    "psql": ReadOnlyProgram(usage=queries.USAGE, form=""),
+    "pg_isready": ReadOnlyProgram(
         usage="pg_isready [-h HOST] [-p PORT] [-U USER] [-d DATABASE] [-t SECONDS] [-q]",
         form=_options(rf"-[hpUdt] ?{_VALUE}", "-q"),
     ),
-    "redis-cli": Program(
+    "redis-cli": ReadOnlyProgram(
         usage="redis-cli [-h HOST] [-p PORT] [-n NUMBER] PING|INFO [SECTION]|ROLE|DBSIZE|LASTSAVE|CLIENT LIST"
         "|CLUSTER INFO|NODES|SLOTS|SHARDS|GET|LLEN|TTL|PTTL|TYPE|EXISTS|STRLEN|HLEN|SCARD|ZCARD|XLEN KEY|CONFIG GET NAME"
         "|SLOWLOG LEN|GET [N]|MEMORY STATS|DOCTOR|USAGE KEY|LATENCY DOCTOR|LATEST|HISTORY EVENT"
         "|SENTINEL MASTERS|MASTER|REPLICAS|SLAVES|SENTINELS|CKQUORUM|GET-MASTER-ADDR-BY-NAME NAME",
         form=f"{_options(f'-[hpn] ?{_VALUE}', '--(?:raw|no-raw|tls|no-auth-warning)')} (?i:{'|'.join(_REDIS)})",
     ),
-    "cat": Program(usage="cat [-nAbsETv] PATH…", form=_files("-[nAbsETv]+"), reads=True),
-    "head": Program(
+    "cat": ReadOnlyProgram(usage="cat [-nAbsETv] PATH…", form=_files("-[nAbsETv]+"), reads=True),
+    "head": ReadOnlyProgram(
         usage="head [-n LINES | -c BYTES | -LINES] PATH…",
         form=_files("-[nc] ?-?[0-9]+[kKMG]?", "-[0-9]+|-[qv]"),
         reads=True,
     ),
-    "tail": Program(
+    "tail": ReadOnlyProgram(
         usage="tail [-n [+]LINES | -c BYTES | -LINES] PATH…",
         form=_files(r"-[nc] ?[+-]?[0-9]+[kKMG]?", "-[0-9]+|-[qv]"),
         reads=True,
     ),
-    "wc": Program(usage="wc [-lcwm] PATH…", form=_files("-[lcwm]+"), reads=True),
-    "ls": Program(
+    "wc": ReadOnlyProgram(usage="wc [-lcwm] PATH…", form=_files("-[lcwm]+"), reads=True),
+    "ls": ReadOnlyProgram(
         usage="ls [-laAhtrSdin1F] [--full-time] PATH…", form=_files("-[laAhtrSdin1Fsgopcu]+", "--full-time"), reads=True
     ),
-    "stat": Program(
+    "stat": ReadOnlyProgram(
         usage="stat [-t] [-f] [-c FORMAT] PATH…",
         form=_files("-[tf]+", r"(?:-c ?|--format=)[%A-Za-z][^/\s]*"),
         reads=True,
     ),
-    "df": Program(usage="df [-hkmPTial] [PATH…]", form=_options("-[hkmPTial]+", "--human-readable", _VALUE)),
-    "du": Program(
+    "df": ReadOnlyProgram(usage="df [-hkmPTial] [PATH…]", form=_options("-[hkmPTial]+", "--human-readable", _VALUE)),
+    "du": ReadOnlyProgram(
         usage="du [-shkmcax] [-d N] [--apparent-size] PATH…",
         form=_files(
             *("-[shkmcax]+", "-[shkmcax]*d ?[0-9]+|--max-depth[= ][0-9]+"),
@@ -170,67 +170,67 @@ PROGRAMS: Mapping[str, Program] = {
         reads=True,
         recursive=True,
     ),
-    "find": Program(
+    "find": ReadOnlyProgram(
         usage="find PATH… [-maxdepth N] [-mindepth N] [-xdev] [-type T] [-name|-iname PATTERN] [-size N] [-mtime|-mmin N] "
         "[-newer PATH] [-empty] [-user|-group NAME] [-perm MODE] [-not|-o|-a] [-print|-ls|-printf FORMAT]",
         form=f"(?: {_PATH})+{_options(*_FIND)}",
         reads=True,
         recursive=True,
     ),
-    "ps": Program(usage="ps [aux | -ef | [-e] -o FIELD,…] [--sort=[-]FIELD]", form=_PS),
-    "env": Program(usage="env", form=""),
-    "printenv": Program(usage="printenv [NAME]", form="(?: [A-Za-z_][A-Za-z0-9_]*)?"),
-    "curl": Program(
+    "ps": ReadOnlyProgram(usage="ps [aux | -ef | [-e] -o FIELD,…] [--sort=[-]FIELD]", form=_PS),
+    "env": ReadOnlyProgram(usage="env", form=""),
+    "printenv": ReadOnlyProgram(usage="printenv [NAME]", form="(?: [A-Za-z_][A-Za-z0-9_]*)?"),
+    "curl": ReadOnlyProgram(
         usage="curl [-sSfIikv] [-m SECONDS] [-X GET|HEAD] [-H NAME:VALUE] [-w FORMAT] [-o /dev/null] http[s]://HOST[:PORT][/PATH]",
         form=_around(_CURL, _URL),
         asks=True,
     ),
-    "wget": Program(
+    "wget": ReadOnlyProgram(
         usage="wget -qO- | --spider [-S] [-T SECONDS] [-t N] http[s]://HOST[:PORT][/PATH]",
         form=f"{_options(*_WGET)} (?:-q?O ?(?:-|/dev/null)|--output-document=-|--spider){_around(_WGET, _URL)}",
         asks=True,
     ),
-    "nc": Program(
+    "nc": ReadOnlyProgram(
         usage="nc -z [-v] [-w SECONDS] HOST PORT",
         form=f"{_options(*_NC)} -[vn4]*z[vn4]*(?:w ?{_SECONDS})?{_around(_NC, f'{_HOST} [0-9]{{1,5}}')}",
         asks=True,
     ),
-    "nslookup": Program(
+    "nslookup": ReadOnlyProgram(
         usage="nslookup [-type=TYPE] HOST", form=f"{_options('-type=[A-Za-z]+', '-timeout=[0-9]+')} {_HOST}", asks=True
     ),
-    "dig": Program(usage="dig [+short] [+search] HOST [TYPE]", form=_around(_DIG, _HOST), asks=True),
-    "ping": Program(
+    "dig": ReadOnlyProgram(usage="dig [+short] [+search] HOST [TYPE]", form=_around(_DIG, _HOST), asks=True),
+    "ping": ReadOnlyProgram(
         usage="ping -c N [-W SECONDS] HOST",
         form=f"{_options(*_PING)} -[qn4]*c ?[1-9][0-9]?{_around(_PING, _HOST)}",
         asks=True,
     ),
-    "etcdctl": Program(
+    "etcdctl": ReadOnlyProgram(
         usage="etcdctl [-w FORMAT] [--endpoints=localhost:PORT] [--cacert=PATH --cert=PATH --key=PATH] "
         "endpoint health|status [--cluster]|member list|alarm list",
         form=_around(_ETCDCTL, "endpoint (?:health|status)|member list|alarm list"),
     ),
-    "ceph": Program(
+    "ceph": ReadOnlyProgram(
         usage="ceph [-f FORMAT] status|-s|health [detail]|osd tree|df|stat|status|perf|pool stats|df [detail]|mon stat|mgr stat"
         "|pg stat|fs status|quorum_status|versions",
         form=_around(("(?:-f ?|--format[= ])(?:json|json-pretty|plain)",), "|".join(_CEPH)),
     ),
-    "patronictl": Program(
+    "patronictl": ReadOnlyProgram(
         usage="patronictl [-c PATH] list|history|topology [CLUSTER] [-f FORMAT] [-e] [-t]",
         form=rf"(?: -c {_PATH})? (?:list|history|topology)"
         + _options("-[et]+|--extended|--timestamp", "(?:-f ?|--format[= ])(?:json|yaml|yml|tsv|pretty)", _NAME),
     ),
-    "rabbitmq-diagnostics": Program(
+    "rabbitmq-diagnostics": ReadOnlyProgram(
         usage="rabbitmq-diagnostics [-q] [-t SECONDS] [-p VHOST] [--formatter=FORMAT] status|ping|cluster_status|alarms|listeners"
         "|memory_breakdown|check_…|list_…",
         form=_around(
             _RABBIT, f"status|ping|cluster_status|alarms|listeners|memory_breakdown|check_[a-z_]+(?: [0-9]+)?|{_LISTS}"
         ),
     ),
-    "rabbitmqctl": Program(
+    "rabbitmqctl": ReadOnlyProgram(
         usage="rabbitmqctl [-q] [-t SECONDS] [-p VHOST] [--formatter=FORMAT] status|ping|cluster_status|list_…",
         form=_around(_RABBIT, f"status|ping|cluster_status|{_LISTS}"),
     ),
-    "promtool": Program(
+    "promtool": ReadOnlyProgram(
         usage="promtool check config|rules [--syntax-only] PATH…",
         form=f" check (?:config|rules){_files('--syntax-only|--lint=[a-z-]+')}",
         reads=True,
@@ -291,7 +291,7 @@ def _has_blank(word: str) -> bool:
 
 
 def _wrong(argv: Sequence[str]) -> str:
-    """Say what is not taken: an option without which the rest is, else what follows the words that are."""
+    """Return what is not taken: an option without which the rest is, else what follows the words that are."""
     if blank := next(filter(_has_blank, argv), None):
         return f"{blank!r} has a blank in it, which no word may have"
     words = list(argv)

@@ -15,9 +15,9 @@ from kintsugi.cli.output import emit
 from kintsugi.errors import UsageError
 from kintsugi_import.document import DIGEST, PAGE, runbooks
 from kintsugi_import.draft import Procedure, procedures, shares
-from kintsugi_import.files import change_of, learn_kinds, others, save, save_kinds, services_of
+from kintsugi_import.files import learn_kinds, others, save, save_kinds, services_of, update_of
 from kintsugi_import.page import read_page
-from kintsugi_import.reading import Verdict
+from kintsugi_import.reading import Handling, kinds_of
 from kintsugi_import.stack import recover_services, restore_by_runbook
 from kubeobjects.lines import counted, printable
 
@@ -91,14 +91,17 @@ def import_page(page: Path, folder: Path | None = None) -> list[Imported]:
 
 def _write(imported: Sequence[Imported], folder: Path) -> bool:
     """Write the runbooks, and show what changes in files that exist. Return whether all could be written."""
-    changes = [(change_of(folder, each.procedure.name, each.text), each.text) for each in imported if each.text]
+    changes = [(update_of(folder, each.procedure.name, each.text), each.text) for each in imported if each.text]
     for change, text in changes:
         save(folder, change, text)
         for line in change.diff:
             typer.echo(printable(line))
         for note in change.notes:
             print_note("\n".join(map(printable, note.split("\n"))))
-    save_kinds(folder)
+    runs = (step.reading for each in imported for step in each.procedure.steps if step.reading is not None)
+    save_kinds(
+        folder, (kind for reading in runs for run in (reading.finds, reading.run) if run for kind in kinds_of(run))
+    )
     problems = sorted({problem for each in imported for problem in each.problems})
     for problem in problems:
         print_note(printable(f"with the imported runbooks: {problem}"))
@@ -111,13 +114,13 @@ def summary(imported: Imported) -> list[str]:
     count = shares(procedure)
     if not imported.text:
         return [f"{imported.page}: {procedure.name}: no step, so no runbook"]
-    kinds = f"{count[Verdict.RUN]} run, {count[Verdict.PERSON]} for a person, {count[Verdict.LEFT_OUT]} left out"
+    kinds = f"{count[Handling.RUN]} run, {count[Handling.PERSON]} for a person, {count[Handling.LEFT_OUT]} left out"
     lines = [f"{imported.page}: {procedure.name}: {counted(sum(count.values()), 'command')}: {kinds}"]
-    said = {Verdict.PERSON: "for a person", Verdict.LEFT_OUT: "left out"}
+    said = {Handling.PERSON: "for a person", Handling.LEFT_OUT: "left out"}
     lines += [
-        f"  line {each.line}: {said[each.verdict]}: {' '.join(each.text.split())} ({each.reason})"
+        f"  line {each.line}: {said[each.handling]}: {' '.join(each.text.split())} ({each.reason})"
         for each in procedure.commands
-        if each.verdict in said
+        if each.handling in said
     ]
     if missing := [name for name, each in procedure.parameters.items() if not each.default and not each.label]:
         lines.append(f"  values to give: {', '.join(missing)} (`parameters` of a service, or kintsugi recover --set)")
@@ -130,7 +133,7 @@ def _as_json(imported: Imported) -> dict[str, object]:
         "page": imported.page,
         "name": procedure.name,
         "written": bool(imported.text),
-        "counts": {str(verdict): number for verdict, number in shares(procedure).items()},
+        "counts": {str(handling): number for handling, number in shares(procedure).items()},
         "commands": [asdict(each) for each in procedure.commands],
     }
 

@@ -12,7 +12,7 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from kintsugi.catalog import CatalogErrors, Problem, Source, load_sources
 from kintsugi.scope.parameters import read_text
 from kintsugi_import.draft import Group, Procedure, StepDraft
-from kintsugi_import.reading import Verdict
+from kintsugi_import.reading import Handling
 from kintsugi_import.words import Role
 
 PAGE = "kintsugi.dev/page"
@@ -70,7 +70,7 @@ def runbooks(
 
 
 def _hand_over(procedure: Procedure, written: Written, problem: Problem) -> bool:
-    """Give a person the steps that have a problem. Returns whether there was one."""
+    """Make the steps that have a problem steps for a person. Returns whether there was one."""
     place = _AT_STEP.match(problem.path)
     wrong = [written.places[place[0]]] if place and place[0] in written.places else []
     if found := re.match(r"spec\.parameters\.([a-z0-9_]+)", problem.path):
@@ -79,7 +79,7 @@ def _hand_over(procedure: Procedure, written: Written, problem: Problem) -> bool
     for step in wrong:
         step.reading, step.runbook, step.text, step.expect = None, "", step.text or step.name, ""
         for command in step.source:
-            command.verdict, command.reason = Verdict.PERSON, problem.message
+            command.handling, command.reason = Handling.PERSON, problem.message
         step.command = "\n".join(command.text for command in step.source)
     return bool(wrong)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, zip_longest
 
-from kintsugi_import.page import Code, Element, Heading, Marker, Page, Passage
-from kintsugi_import.reading import Reading, Verdict, field_of, narrower, parameter_name, read_statement
+from kintsugi_import.page import Code, Element, Heading, MarkdownPage, Marker, Passage
+from kintsugi_import.reading import Handling, Reading, field_of, narrower, parameter_name, read_statement
 from kintsugi_import.shell import SHELLS, Statement, statements
 from kintsugi_import.words import (
     Label,
@@ -62,7 +62,7 @@ class CommandDraft:
 
     text: str
     line: int
-    verdict: Verdict
+    handling: Handling
     reason: str = ""
 
 
@@ -111,13 +111,13 @@ class Procedure:
         return (step for group in self.groups for step in group.steps)
 
 
-def procedures(page: Page, stem: str) -> list[Procedure]:
+def procedures(page: MarkdownPage, stem: str) -> list[Procedure]:
     """Return the procedures of a page; `stem` names one that has no name of its own."""
     found = [_Drafting(procedure=procedure, own=own).draft(part) for procedure, own, part in _parts(page, stem)]
     return [each for each in found if each.commands or each.name != _kebab(stem) or len(found) == 1]
 
 
-def _parts(page: Page, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Element]]]:
+def _parts(page: MarkdownPage, stem: str) -> Iterator[tuple[Procedure, int, Sequence[Element]]]:
     """Split a page by identifiers, or by names of alerts; each part with the level of its heading."""
     elements = page.elements
     heads = [at for at, each in enumerate(elements) if isinstance(each, Heading)]
@@ -271,25 +271,27 @@ class _Drafting:
         for at, each in enumerate(found):
             reading = read_statement(self._forwarded(each), self.values)
             if entered and not _of_the_cluster(each):
-                reading = Reading(verdict=Verdict.PERSON, reason="it belongs to the shell that was entered before")
-            entered |= reading.verdict is Verdict.PERSON and _enters(each)
+                reading = Reading(handling=Handling.PERSON, reason="it belongs to the shell that was entered before")
+            entered |= reading.handling is Handling.PERSON and _enters(each)
             self._statement(each, reading, each.comment or (lead if at == 0 or inside else ""), neighbour=at > 0)
 
     def _statement(self, statement: Statement, reading: Reading, lead: str, *, neighbour: bool) -> None:
         if statement.items:
             reading = self._loop(statement)
-        command = CommandDraft(text=statement.text, line=statement.line, verdict=reading.verdict, reason=reading.reason)
+        command = CommandDraft(
+            text=statement.text, line=statement.line, handling=reading.handling, reason=reading.reason
+        )
         self.procedure.commands.append(command)
         if open_value := _OPEN.fullmatch(statement.value):
             self.values[statement.variable] = f"params.{parameter_name(open_value[1])}"
         elif statement.variable:
             self.computed.add(parameter_name(statement.variable))
-        if reading.verdict is Verdict.LEFT_OUT:
+        if reading.handling is Handling.LEFT_OUT:
             if statement.value and not open_value and "<" not in statement.value:
                 known = self._parameter(parameter_name(statement.variable), "")
                 known.default = statement.value
             return
-        if reading.verdict is Verdict.PERSON:
+        if reading.handling is Handling.PERSON:
             self._add_person(lead, [command], statement.line, merge=neighbour)
             return
         self._add_run(statement, reading, lead, command)
@@ -309,11 +311,11 @@ class _Drafting:
     def _loop(self, statement: Statement) -> Reading:
         """Read a loop over words with one command in it."""
         if len(statement.body) != 1:
-            return Reading(verdict=Verdict.PERSON, reason="it is a loop over several commands")
+            return Reading(handling=Handling.PERSON, reason="it is a loop over several commands")
         inner = read_statement(statement.body[0], {**self.values, statement.variable: "each"})
         words = ", ".join(f'"{each}"' for each in statement.items)
-        if inner.verdict is not Verdict.RUN or inner.for_each:
-            return Reading(verdict=Verdict.PERSON, reason=inner.reason or "it is a loop")
+        if inner.handling is not Handling.RUN or inner.for_each:
+            return Reading(handling=Handling.PERSON, reason=inner.reason or "it is a loop")
         return replace(inner, for_each=f"[{words}]")
 
     def _add_run(self, statement: Statement, reading: Reading, lead: str, command: CommandDraft) -> None:
@@ -426,6 +428,6 @@ def _of_the_cluster(statement: Statement) -> bool:
     return statement.words[:1] in (["kubectl"], ["oc"])
 
 
-def shares(procedure: Procedure) -> Mapping[Verdict, int]:
+def shares(procedure: Procedure) -> Mapping[Handling, int]:
     """Count the commands of a procedure by what becomes of them."""
-    return {verdict: sum(each.verdict is verdict for each in procedure.commands) for verdict in Verdict}
+    return {handling: sum(each.handling is handling for each in procedure.commands) for handling in Handling}

@@ -5,7 +5,7 @@ The files of imported runbooks in a folder: what they load with, how they are wr
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
@@ -17,7 +17,7 @@ from kintsugi.cli.documents import write
 from kintsugi_import.document import PAGE
 from kintsugi_import.merge import merge
 from kubeobjects import discovery
-from kubeobjects.resources import RESOURCES
+from kubeobjects.resources import RESOURCES, Resource
 
 KINDS = Path(__file__).with_name("kinds.yaml")
 BASES = ".imported"
@@ -28,7 +28,7 @@ _NAMED = """\
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class FileUpdate:
     """
     What an import does to a file: the new text, the lines that differ, and what a person must know.
 
@@ -50,11 +50,9 @@ def learn_kinds(folder: Path | None) -> None:
     """
     own = folder / KINDS_FILE if folder is not None else None
     file = own if own is not None and own.exists() and not _is_ours(own) else KINDS
-    found, problems = documents(file.read_bytes(), str(file))
-    if problems:
-        raise CatalogErrors(problems)
+    kinds = _kinds(file)
     discovery.forget()
-    discovery.add_filed(discovery.kinds_in([each.value for each in found if isinstance(each.value, dict)]))
+    discovery.add_filed(kinds)
 
 
 def others(folder: Path | None, names: set[str], *, shipped: bool) -> list[Source]:
@@ -80,43 +78,49 @@ def services_of(sources: Sequence[Source]) -> frozenset[str]:
     return frozenset(str(each.get("name")) for each in metadata if isinstance(each, dict))
 
 
-def change_of(folder: Path, name: str, text: str) -> Change:
+def update_of(folder: Path, name: str, text: str) -> FileUpdate:
     """Return what an import of `text` does to the file of a runbook. Lines that a person has written stay."""
     file, base = folder / f"{name}.yaml", folder / BASES / f"{name}.yaml"
     if not file.exists():
-        return Change(file=file, text=text)
+        return FileUpdate(file=file, text=text)
     before = file.read_text(encoding="utf-8")
     if _page(before) != _page(text):
-        return Change(
+        return FileUpdate(
             file=file, text=before, notes=(f"{file} is not of this page: rename it, or the page",), is_merged=False
         )
     if not base.exists():
         note = f"{base} is missing, so your lines are not known: {file} stays as it is"
         if before == text:
-            return Change(file=file, text=text)
-        return Change(file=file, text=before, diff=_diff(file, before, text), notes=(note,), is_merged=False)
+            return FileUpdate(file=file, text=text)
+        return FileUpdate(file=file, text=before, diff=_diff(file, before, text), notes=(note,), is_merged=False)
     merged = merge(base.read_text(encoding="utf-8"), before, text)
     kept = tuple(f"{file}: your lines stay, where the page now has:\n{each.rstrip()}" for each in merged.conflicts)
-    return Change(file=file, text=merged.text, diff=_diff(file, before, merged.text), notes=kept)
+    return FileUpdate(file=file, text=merged.text, diff=_diff(file, before, merged.text), notes=kept)
 
 
-def save(folder: Path, change: Change, imported: str) -> None:
+def save(folder: Path, change: FileUpdate, imported: str) -> None:
     """Write a runbook, and what was imported beside it. Raises UsageError."""
     if change.is_merged:
         write(change.file, change.text)
         write(folder / BASES / change.file.name, imported)
 
 
-def save_kinds(folder: Path) -> None:
-    """Write the kinds that the folder's documents name and that are not built in, if no file has those of the cluster."""
+def save_kinds(folder: Path, named: Iterable[Resource]) -> None:
+    """Write the kinds that runbooks name and that are not built in, if no file has those of the cluster."""
     file = folder / KINDS_FILE
     if file.exists() and not _is_ours(file):
         return
-    texts = [each.read_text(encoding="utf-8") for each in folder.glob("*.yaml") if each != file]
-    words = {word for text in texts for word in re.split(r"[\s,/\"']+", text)}
-    kinds = [each for each in map(discovery.find_any, sorted(words)) if each is not None and each not in RESOURCES]
-    if kinds:
-        write(file, kinds_document(list(dict.fromkeys(kinds)), _NAMED))
+    before = _kinds(file) if file.exists() else ()
+    if kinds := sorted({*before, *named} - {*RESOURCES}, key=lambda each: (each.group, each.plural)):
+        write(file, kinds_document(kinds, _NAMED))
+
+
+def _kinds(file: Path) -> Sequence[Resource]:
+    """Read the kinds of a file. Raises CatalogErrors."""
+    found, problems = documents(file.read_bytes(), str(file))
+    if problems:
+        raise CatalogErrors(problems)
+    return discovery.kinds_in([each.value for each in found if isinstance(each.value, dict)])
 
 
 def _is_ours(file: Path) -> bool:

@@ -55,14 +55,14 @@ Element = Heading | Passage | Code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class MarkdownPage:
     """A page: its title ("" without one) and its elements in order."""
 
     title: str
     elements: tuple[Element, ...]
 
 
-def read_page(text: str) -> Page:
+def read_page(text: str) -> MarkdownPage:
     """Read a page. Lines count from 1, those of the front matter included."""
     title = ""
     if front := _FRONT_MATTER.match(text):
@@ -71,7 +71,7 @@ def read_page(text: str) -> Page:
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     elements = tuple(_Elements(tokens))
     first = next((each.text for each in elements if isinstance(each, Heading)), "")
-    return Page(title=title or first, elements=elements)
+    return MarkdownPage(title=title or first, elements=elements)
 
 
 def _plain(inline: Token) -> str:

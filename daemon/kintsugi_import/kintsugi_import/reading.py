@@ -2,20 +2,22 @@
 
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands.arg_types import REFERENCE
 from kintsugi.commands.template import ArgTemplate, ParsedTemplate
 from kintsugi.expressions import ANY, Expression, ExpressionProblem, Scope
+from kintsugi.model.command import ObjectName
 from kintsugi_import.shell import KUBECTL, Statement
+from kubeobjects.resources import Resource
 
 _SCOPE = Scope(names=dict.fromkeys(("params", "steps", "each", "service"), ANY))
 
 
-class Verdict(StrEnum):
+class Handling(StrEnum):
     """What becomes of a command."""
 
     RUN = "run"
@@ -26,11 +28,11 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """
-    A verdict with its reason. To run: the command with its `${…}`, the types of the parameters that it takes, whether it changes
+    A handling with its reason. To run: the command with its `${…}`, the types of the parameters that it takes, whether it changes
     something, the list that it is repeated for (`for_each`), a look that finds these objects first, and what fell away (`notes`).
     """
 
-    verdict: Verdict
+    handling: Handling
     reason: str = ""
     run: str = ""
     changes: bool = False
@@ -141,14 +143,14 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     line = _IN_FRONT.sub("", statement.command).strip()
     words = line.split()
     if not words:
-        return Reading(verdict=Verdict.LEFT_OUT, reason="it only sets a variable of the shell")
+        return Reading(handling=Handling.LEFT_OUT, reason="it only sets a variable of the shell")
     if words[0] in _NO_STEP:
-        return Reading(verdict=Verdict.LEFT_OUT, reason=_NO_STEP[words[0]])
+        return Reading(handling=Handling.LEFT_OUT, reason=_NO_STEP[words[0]])
     if (
         words[0] in KUBECTL
         and (verb := next((each for each in words[1:] if not each.startswith("-")), "")) in _NO_STEP_KUBECTL
     ):
-        return Reading(verdict=Verdict.LEFT_OUT, reason=_NO_STEP_KUBECTL[verb])
+        return Reading(handling=Handling.LEFT_OUT, reason=_NO_STEP_KUBECTL[verb])
     if not statement.whole:
         return _person("only a shell can do it")
     if words[0] == "curl" and _LOCALHOST.search(line):
@@ -159,7 +161,7 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     reading = _parsed(line)
     if statement.filters and (reading.changes or not all(map(_is_filter, statement.filters))):
         return _person(f"its output goes on into {_shown(statement.filters[-1])}")
-    return reading if reading.verdict is Verdict.PERSON else replace(reading, notes=(*notes, *format_note, *more))
+    return reading if reading.handling is Handling.PERSON else replace(reading, notes=(*notes, *format_note, *more))
 
 
 def _normal(line: str) -> tuple[str, tuple[str, ...]]:
@@ -193,7 +195,7 @@ def _parsed(line: str) -> Reading:
         return several if several is not None else _person(_reason(str(problem)))
     if template.replaces_data:
         return _person("it replaces data, and half of that is worse than none")
-    return Reading(verdict=Verdict.RUN, run=line, changes=template.changes, parameters=parameters_of(template))
+    return Reading(handling=Handling.RUN, run=line, changes=template.changes, parameters=parameters_of(template))
 
 
 def _for_each_selected(line: str) -> Reading | None:
@@ -218,7 +220,18 @@ def _for_each_selected(line: str) -> Reading | None:
     except (CommandProblem, ExpressionProblem):
         return None
     types = {**parameters_of(asked), **parameters_of(made)}
-    return Reading(verdict=Verdict.RUN, run=change, changes=True, parameters=types, for_each="items", finds=look)
+    return Reading(handling=Handling.RUN, run=change, changes=True, parameters=types, for_each="items", finds=look)
+
+
+def kinds_of(run: str) -> Iterator[Resource]:
+    """Yield the kinds of objects that a command names."""
+    command = parse_template(run, _SCOPE).sample()
+    assert is_dataclass(command), "commands are values"
+    for name in (each.name for each in fields(command)):
+        value = getattr(command, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Resource | ObjectName):
+                yield part.resource if isinstance(part, ObjectName) else part
 
 
 def in_all_namespaces(reading: Reading) -> Reading:
@@ -300,7 +313,7 @@ def _reason(problem: str) -> str:
 
 
 def _person(reason: str) -> Reading:
-    return Reading(verdict=Verdict.PERSON, reason=reason)
+    return Reading(handling=Handling.PERSON, reason=reason)
 
 
 def _shown(text: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kintsugi_import.draft import Group, Procedure, StepDraft
-from kintsugi_import.reading import Verdict, in_all_namespaces
+from kintsugi_import.reading import Handling, in_all_namespaces
 from kintsugi_import.words import Role, mentions, recovers
 
 RESTORE = "database-restore"
@@ -68,7 +68,7 @@ def restore_by_runbook(procedure: Procedure) -> None:
         if not backups or not any(command.text.startswith("pg_restore ") for command in commands):
             continue
         for command in commands:
-            command.verdict, command.reason = Verdict.RUN, ""
+            command.handling, command.reason = Handling.RUN, ""
         said = [step.text or step.name for step in group.steps]
         group.texts += [f"{RESTORE} does the following, and asks a person before it changes anything.", *said]
         name = group.name or procedure.title
