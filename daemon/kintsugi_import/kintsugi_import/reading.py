@@ -225,7 +225,7 @@ def _for_each_selected(line: str) -> Reading | None:
 
 def kinds_of(run: str) -> Iterator[Resource]:
     """Yield the kinds of objects that a command names."""
-    command = parse_template(run, _SCOPE).sample()
+    command: object = parse_template(run, _SCOPE).sample()
     assert is_dataclass(command), "commands are values"
     for name in (each.name for each in fields(command)):
         value = getattr(command, name)
