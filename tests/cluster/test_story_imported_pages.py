@@ -1,4 +1,4 @@
-"""The three procedures of a page, imported and not edited, against their faults on a real Kubernetes; a person answers what they ask."""
+"""Procedures of a page, imported and not edited, against their faults on a real Kubernetes; a person answers what they ask."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,6 @@ from tests.cluster.database import Database
 from tests.cluster.story import ClusterStory, Json
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
-from tests.harness.stack import Fault, ServiceStack, Tier
 from tests.harness.waiting import wait_for
 
 PAGE = Path(__file__).parents[1] / "pages" / "pages" / "service-recovery.ja.md"
@@ -106,22 +105,3 @@ def test_the_page_s_database_recovery_restores_lost_data_from_s3_after_two_yes(
     assert incident["state"] == "recovered", story.state()
     assert asked == ["database: restore", "database: restore/agreed"]
     assert (shop.orders(), shop.replicas()) == (1000, 2)
-
-
-@pytest.mark.parametrize("stack", [(Tier.DATABASE, Tier.CACHE, Tier.API, Tier.WEB)], indirect=True, ids=[""])
-def test_the_page_s_full_stack_recovery_recovers_services_by_priority_and_asks_a_person_for_the_rest(
-    names: None, stack: ServiceStack, daemon: StartDaemon, catalog: Path
-) -> None:
-    story = ClusterStory(stack.cluster, stack.namespace, daemon(durations=PACE, catalog=catalog))
-    wait_for(lambda: all(story.service(tier).get("healthy") for tier in stack.tiers), within=120, describe=story.state)
-    story.begin()
-
-    story.at(
-        "the cache and the web service break",
-        lambda: [stack.break_(each, Fault.CRASH_LOOP) for each in (Tier.CACHE, Tier.WEB)],
-    )
-
-    incident, asked = answered(story, service="stack", refused=["kubectl_scale_deployment"])
-    assert incident["state"] == "recovered", story.state()
-    stack.until_up(*stack.tiers, within=120)
-    assert [each for each in asked if each.startswith("stack: ")] == [], asked
