@@ -60,6 +60,10 @@ class Database:
             self.cluster.kubectl("rollout", "status", workload, "-n", self.namespace, "--timeout=120s")
         self.fill()
 
+    def allow_restores(self) -> None:
+        """Have what a restore takes: the credentials for S3, and volumes that are free."""
+        self.cluster.apply(*self._for_restores())
+
     def fill(self, orders: int = 1000) -> None:
         """Have so many orders in it."""
         self.ask("CREATE ROLE app LOGIN")
@@ -161,6 +165,11 @@ class Database:
             *manifests.tier(self.namespace, "api", replicas=2),
             *stack_manifests.cache(self.namespace),
             manifests.front(self.namespace, "database", {"app": "database"}, main=(5432, 5432)),
+            *self._for_restores(),
+        )
+
+    def _for_restores(self) -> Sequence[Object]:
+        return (
             manifests.secret(self.namespace, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
             *(free_volume(self.namespace, f"spare-{number}", "1Gi") for number in range(1 + self.standby)),
             free_volume(self.namespace, "room", "2Gi"),

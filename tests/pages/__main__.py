@@ -3,6 +3,7 @@
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from kintsugi.catalog import CatalogErrors, Source, load_sources
@@ -43,20 +44,19 @@ def main(folder: Path) -> None:
     )
     persons = [sum(step.reading is None for book in found for step in book.procedure.steps) for found in with_commands]
     print(f"steps for a person a page: {sum(persons) / max(1, len(persons)):.2f}")
-    values = {
-        (book.page, name): each
-        for book in books
-        for name, each in book.procedure.parameters.items()
-        if not each.default
-    }
-    print(
-        f"{len(values)} open parameters, {sum(bool(each.label) for each in values.values()) / max(1, len(values)):.1%} bound"
-    )
+    values = {(book.page, name): bound for book in books for name, bound in open_values(book)}
+    print(f"{len(values)} open values, {sum(values.values()) / max(1, len(values)):.1%} bound by the alert or by looks")
     reasons = Counter(
         re.sub(r"'[^']*'|<[^>]*>|\$\w+", "…", each.reason)[:90] for each in kubectl if each.handling is Handling.PERSON
     )
     for reason, number in reasons.most_common(40):
         print(f"{number:5} {reason}")
+
+
+def open_values(book: Imported) -> Iterator[tuple[str, bool]]:
+    """Yield the values that a page leaves open, and whether the alert's labels or the page's own looks give them."""
+    yield from ((name, bool(each.label)) for name, each in book.procedure.parameters.items() if not each.default)
+    yield from ((name, True) for name in book.procedure.found)
 
 
 def valid(book: Imported) -> bool:

@@ -107,10 +107,29 @@ def test_the_example_of_the_documentation_is_what_the_import_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "import.md").read_text()
-    page, document, said = re.findall(
-        r"^```(?:markdown|yaml|)\n(.*?)^```$", text.partition("## An example")[2], re.MULTILINE | re.DOTALL
-    )[:3]
+    page, document, said = documented("## An example")[:3]
     Path("checkout.md").write_text(page)
     [imported] = import_page(Path("checkout.md"))
     assert (imported.text, "\n".join(summary(imported))) == (document, said.rstrip("\n"))
+
+
+def test_the_three_runbooks_of_the_documentation_are_what_the_import_makes_of_the_page_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    services = tmp_path / "runbooks"
+    services.mkdir()
+    for path in SERVICES:
+        shutil.copy(path, services)
+    page, said, *documents = documented("## A page of three procedures")
+    assert page == (PAGES / "service-recovery.ja.md").read_text()
+    Path("service-recovery.ja.md").write_text(page)
+    imported = import_page(Path("service-recovery.ja.md"), Path("runbooks"))
+    assert [each.text for each in imported] == documents
+    assert [line for each in imported for line in summary(each)] == said.splitlines()
+
+
+def documented(heading: str) -> list[str]:
+    """Return the blocks of code below a heading of the documentation."""
+    below = (ROOT / "docs" / "import.md").read_text().partition(f"{heading}\n")[2]
+    return re.findall(r"^```(?:markdown|yaml|)\n(.*?)^```$", below, re.MULTILINE | re.DOTALL)

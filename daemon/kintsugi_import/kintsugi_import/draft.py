@@ -7,7 +7,19 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count, zip_longest
 
 from kintsugi_import.page import Code, Element, Heading, MarkdownPage, Marker, Passage
-from kintsugi_import.reading import Handling, Reading, field_of, narrower, parameter_name, read_statement
+from kintsugi_import.reading import (
+    Handling,
+    Listed,
+    Reading,
+    chooses,
+    field_of,
+    items_of,
+    listed_by,
+    narrower,
+    one_of,
+    parameter_name,
+    read_statement,
+)
 from kintsugi_import.shell import SHELLS, Statement, statements
 from kintsugi_import.words import (
     Label,
@@ -93,7 +105,10 @@ class ParameterDraft:
 
 @dataclass(kw_only=True, slots=True)
 class Procedure:
-    """A runbook in the making. `commands` are all commands of its part of the page, `order` the services that it lists by priority."""
+    """
+    A runbook in the making. `commands` are all commands of its part of the page, `order` the services that it lists by priority,
+    `found` the values that it leaves open and that its own looks find.
+    """
 
     name: str
     title: str
@@ -104,6 +119,7 @@ class Procedure:
     parameters: dict[str, ParameterDraft] = field(default_factory=dict)
     commands: list[CommandDraft] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
+    found: set[str] = field(default_factory=set)
 
     @property
     def steps(self) -> Iterator[StepDraft]:
@@ -156,7 +172,7 @@ def _kebab(text: str) -> str:
 class _Drafting:
     """
     Drafts one procedure. `values` are expressions by the names that the page has given a value; `computed` are parameters to which it
-    gives one itself, so that the alert's label is another one.
+    gives one itself, so that the alert's label is another one; `lists` are expressions by what earlier looks have listed.
     """
 
     procedure: Procedure
@@ -169,6 +185,7 @@ class _Drafting:
     balancer: str = ""
     forwards: dict[str, str] = field(default_factory=dict)
     computed: set[str] = field(default_factory=set)
+    lists: dict[Listed, str] = field(default_factory=dict)
     began: int = 0
 
     def draft(self, elements: Sequence[Element]) -> Procedure:
@@ -319,22 +336,28 @@ class _Drafting:
         return replace(inner, for_each=f"[{words}]")
 
     def _add_run(self, statement: Statement, reading: Reading, lead: str, command: CommandDraft) -> None:
-        name = shortened(lead or self._unnamed(reading))
+        name = shortened(lead) or self._unnamed(statement)
         reading = self._bound(reading)
         step = StepDraft(
             id=self._id(name, reading.run), name=name, line=statement.line, reading=reading, source=[command]
         )
         step.question = lead or name
         for parameter, kind in reading.parameters.items():
-            self._parameter(parameter, kind)
+            known = self._parameter(parameter, kind)
+            known.label = known.label or self._label(parameter, one_of(reading.run, parameter))
         if statement.variable and (read := field_of(statement)):
             self.values[statement.variable] = f"steps.{step.id}.{read}"
+            self.procedure.found.add(parameter_name(statement.variable))
+        if not reading.for_each and chooses(statement) and (listed := listed_by(reading.run)) is not None:
+            self.lists[listed] = f"steps.{step.id}.{items_of(statement)}"
         if re.match(r"kubectl get (svc|services?)[ /]", reading.run):
             self.balancer = step.id
         self.group.steps.append(step)
 
-    def _unnamed(self, reading: Reading) -> str:
-        return self.group.name if not self.group.steps and self.group.name else reading.run
+    def _unnamed(self, statement: Statement) -> str:
+        if self.group.name and not self.group.steps:
+            return shortened(self.group.name)
+        return textwrap.shorten(statement.command, _MOST_NAME, placeholder=" …")
 
     def _bound(self, reading: Reading) -> Reading:
         """Return the command with what the page means by its words: unhealthy pods, a balancer's address, a pod of the service."""
@@ -349,7 +372,16 @@ class _Drafting:
             if external_address(name) and self.balancer:
                 run = reading.run.replace(f"${{params.{name}}}", f"${{steps.{self.balancer}.item.address}}")
                 return replace(reading, run=run, parameters=left)
+            listed = one_of(reading.run, name)
+            if listed in self.lists and not (reading.changes or reading.for_each or self._label(name, listed)):
+                self.procedure.found.add(name)
+                run = reading.run.replace(f"${{params.{name}}}", "${each}")
+                return replace(reading, run=run, parameters=left, for_each=self.lists[listed])
         return reading
+
+    def _label(self, parameter: str, place: Listed | None) -> str:
+        """Return the label of an alert that a parameter means at its place, "" where the page itself gives the value."""
+        return "" if parameter in self.computed else label_of(parameter, place.kind.singular if place else "")
 
     def _add_person(self, text: str, commands: list[CommandDraft], line: int, *, merge: bool = False) -> None:
         """Add a step for a person, or let the person's step before it have this command, too."""
@@ -375,8 +407,7 @@ class _Drafting:
             self.group.steps[-1].expected = expected
 
     def _parameter(self, name: str, kind: str) -> ParameterDraft:
-        label = "" if name in self.computed else label_of(name)
-        known = self.procedure.parameters.setdefault(name, ParameterDraft(label=label))
+        known = self.procedure.parameters.setdefault(name, ParameterDraft())
         known.type = narrower(known.type, kind)
         return known
 

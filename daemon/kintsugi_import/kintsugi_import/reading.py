@@ -89,7 +89,7 @@ _IN_FRONT = re.compile(r"^(?:sudo(?:\s+-\w+)*\s+|time\s+|watch(?:\s+-[nd]\s*[\d.
 _OTHER_CLUSTER = re.compile(r"\s--(?:context|kubeconfig|cluster)[= ](?:\"[^\"]*\"|'[^']*'|\S+)")
 _FORCED = re.compile(r"\s(?:--force(?:=true)?|--grace-period[= ]0|--now(?:=true)?)(?=\s|$)")
 _FORMAT = re.compile(
-    r"\s(?:-o|--output)(?:=|\s*)(?:jsonpath|custom-columns|go-template|template)\S*?(?:'[^']*'|\"[^\"]*\"|\S)+"
+    r"\s(?:(?:-o|--output)(?:=|\s*)(?:jsonpath|custom-columns|go-template|template)|--template(?:=|\s+)(?=\S))(?:'[^']*'|\"[^\"]*\"|\S)*"
 )
 _RSH = re.compile(r"^oc((?: -n \S+)?) rsh ((?:-[nc] \S+ )*)(\S+) (?!-)(.+)$")
 _EXEC_WITHOUT_DASHES = re.compile(
@@ -103,14 +103,19 @@ _PLACEHOLDERS = re.compile(
 _CAPITALS = re.compile(
     r"(?<=[\s=/:])((?:[A-Z]+_)*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB)(?:_?[A-Z]+)*)(?=[\s/:]|$)"
 )
-_FIRST_NAME = re.compile(r"awk ['\"]\{ ?print \$1;? ?\}['\"]|head -(?:n ?)?1|cut -d ?['\"]? ?['\"]? -f ?1")
+_FIRST_COLUMN = re.compile(r"awk ['\"]\{ ?print \$1;? ?\}['\"]|head -(?:n ?)?1|cut -d ?['\"]? ?['\"]? -f ?1")
+_PART_OF_A_NAME = re.compile(r"grep ['\"]?([a-z0-9][a-z0-9.-]+)['\"]?")
 _FIELD = re.compile(
-    r"\s(?:-o|--output)[= ]?(?:jsonpath=\{?\.?(?P<list>items\[(?:0|\*)?\]\.)?|(?P<column>custom-columns=)(?:[\w ]*:)\.?)"
+    r"\s(?:-o|--output)[= ]?(?:jsonpath=\{?\.?(?P<list>items\[(?:0|\*|\?\(@?\.(?P<by>[A-Za-z.]+)==['\"]?(?P<value>[\w.-]+)['\"]?\))?\]\.)?|(?P<column>custom-columns=)(?:[\w ]*:)\.?)"
     r"(?P<field>[A-Za-z]\w*(?:\.[A-Za-z]\w*|\[\d+\])*)\}?(?=\s|$)"
 )
 """A field that one look prints: `jsonpath={.items[0].metadata.name}`, `custom-columns=NAME:.metadata.name`."""
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
 _CHANGES_SEVERAL = frozenset({"delete", "cordon", "uncordon", "drain", "restart", "label", "annotate", "scale"})
+_GET = re.compile(r"(?:kubectl|oc)\b[^|]*? get ")
+_ALL_NAMESPACES = re.compile(r"\s(?:-A|--all-namespaces)\b")
+_SOME = "some-object"
+"""A name in the place of a parameter's."""
 _SELECTOR = re.compile(r"\s(?:-l|--selector)(?:=|\s+)?(\"[^\"]+\"|'[^']+'|[^\s]+)")
 _NAMESPACE = re.compile(r"\s(?:-n|--namespace)(?:=|\s+)(\S+)")
 
@@ -183,8 +188,9 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
 
 def _without_format(command: str) -> tuple[str, tuple[str, ...]]:
     """Leave out how a look prints its result: a step has the whole objects."""
-    found = _FORMAT.search(command) if re.match(r"(?:kubectl|oc)\b.*? get ", command) else None
-    return (command, ()) if found is None else (_FORMAT.sub("", command), (f"without {found[0].strip()}",))
+    if not _GET.match(command):
+        return command, ()
+    return _FORMAT.sub("", command), tuple(f"without {found[0].strip()}" for found in _FORMAT.finditer(command))
 
 
 def _parsed(line: str) -> Reading:
@@ -225,13 +231,52 @@ def _for_each_selected(line: str) -> Reading | None:
 
 def kinds_of(run: str) -> Iterator[Resource]:
     """Yield the kinds of objects that a command names."""
-    command: object = parse_template(run, _SCOPE).sample()
+    for part in _parts(parse_template(run, _SCOPE).sample()):
+        if isinstance(part, Resource | ObjectName):
+            yield part.resource if isinstance(part, ObjectName) else part
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """What a look lists: objects of one kind in a namespace, as the page writes it ("" where it does not)."""
+
+    kind: Resource
+    namespace: str
+
+
+def listed_by(run: str) -> Listed | None:
+    """Return what a command lists, None where it is no look for all objects of one kind in one namespace."""
+    parts = [part for part in _parts(parse_template(run, _SCOPE).sample()) if isinstance(part, Resource | ObjectName)]
+    match parts:
+        case [Resource() as kind] if _GET.match(run) and not _ALL_NAMESPACES.search(run):
+            return Listed(kind=kind, namespace=_namespace_of(run))
+        case _:
+            return None
+
+
+def one_of(run: str, parameter: str) -> Listed | None:
+    """Return the objects that a parameter of a look is one of, None where its place is not that of an object's name."""
+    value = f"${{params.{parameter}}}"
+    if run.count(value) != 1 or "${each}" in run:
+        return None
+    try:
+        command = parse_template(run.replace(value, _SOME), _SCOPE).sample()
+    except (CommandProblem, ExpressionProblem):
+        return None
+    named = (part for part in _parts(command) if isinstance(part, ObjectName) and part.name == _SOME)
+    return next((Listed(kind=each.resource, namespace=_namespace_of(run)) for each in named), None)
+
+
+def _namespace_of(run: str) -> str:
+    found = _NAMESPACE.search(run)
+    return found[1] if found else ""
+
+
+def _parts(command: object) -> Iterator[object]:
     assert is_dataclass(command), "commands are values"
     for name in (each.name for each in fields(command)):
         value = getattr(command, name)
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, Resource | ObjectName):
-                yield part.resource if isinstance(part, ObjectName) else part
+        yield from value if isinstance(value, tuple) else (value,)
 
 
 def in_all_namespaces(reading: Reading) -> Reading:
@@ -276,6 +321,18 @@ def narrower(one: str, other: str) -> str:
     return min(one, other, key=_ORDER.index)
 
 
+def items_of(statement: Statement) -> str:
+    """Return the items of a look that its filters leave, as far as they go by a part of a name."""
+    parts = (found[1] for each in statement.filters if (found := _PART_OF_A_NAME.fullmatch(each)))
+    return "items" + "".join(f'.filter(i, i.metadata.name.contains("{part}"))' for part in parts)
+
+
+def chooses(statement: Statement) -> bool:
+    """Return whether a look lists what a page speaks of afterwards: by labels or parts of a name, and by nothing else."""
+    by_names = all(map(_PART_OF_A_NAME.fullmatch, statement.filters))
+    return by_names and bool(statement.filters or _SELECTOR.search(statement.command))
+
+
 def field_of(statement: Statement) -> str:
     """
     Return the part of a look's result that a page takes from it, as in `item.spec.nodeName`; "" where it is not one plain field.
@@ -286,17 +343,18 @@ def field_of(statement: Statement) -> str:
         words = shlex.split(statement.command)
     except ValueError:
         return ""
-    if statement.filters and not all(_FIRST_NAME.fullmatch(each) for each in statement.filters):
-        return ""
-    if statement.filters:
-        return "items[0].metadata.name"
     text = " ".join(words)
-    if re.search(r"\s(-o|--output)[= ]?name\b", text):
-        return "items[0]"
-    found = _FIELD.search(text)
-    if not found:
+    columns = [each for each in statement.filters if not _PART_OF_A_NAME.fullmatch(each)]
+    if not all(_FIRST_COLUMN.fullmatch(each) for each in columns):
         return ""
-    return f"items[0].{found['field']}" if found["list"] or found["column"] else f"item.{found['field']}"
+    items = items_of(statement)
+    if re.search(r"\s(-o|--output)[= ]?name\b", text):
+        return f"{items}[0]"
+    if found := _FIELD.search(text):
+        if found["by"]:
+            items += f'.filter(i, i.{found["by"]} == "{found["value"]}")'
+        return f"{items}[0].{found['field']}" if found["list"] or found["column"] else f"item.{found['field']}"
+    return f"{items}[0].metadata.{'namespace' if _ALL_NAMESPACES.search(text) else 'name'}" if columns else ""
 
 
 def _is_filter(text: str) -> bool:

@@ -167,19 +167,27 @@ _OF_ALERT: Mapping[str, str] = {
     **dict.fromkeys(("hpa", "hpa_name", "horizontalpodautoscaler"), "horizontalpodautoscaler"),
     **dict.fromkeys(("instance",), "instance"),
     **dict.fromkeys(("service", "service_name", "svc", "svc_name"), "service"),
+    **dict.fromkeys(("pdb", "pdb_name", "poddisruptionbudget"), "poddisruptionbudget"),
+    **dict.fromkeys(("ingress", "ingress_name"), "ingress"),
 }
 """Names of placeholders, with the label of an alert that has the value: those of kube-state-metrics and of Prometheus."""
 
+_ANY_NAME = frozenset({"name", "object", "object_name", "resource", "resource_name"})
 _QUALIFIED = re.compile(
-    r"^(the|your|my|target|affected|failing|failed|problem|problematic|relevant|some|current)_|_(from_alert|label_from_alert|here|value)$"
+    r"^(the|your|my|target|affected|failing|failed|problem|problematic|relevant|some|current|value_of|name_of)_"
+    r"|_(from_alert|label_from_alert|label|here|value)$"
 )
 
 
-def label_of(parameter: str) -> str:
-    """Return the label of an alert that a parameter's name means, "" where it means none."""
+def label_of(parameter: str, kind: str = "") -> str:
+    """
+    Return the label of an alert that a parameter's name means, "" where it means none.
+
+    `kind` is the type of the object that the parameter names, where its place tells: `<name>` in `kubectl describe pod <name>`.
+    """
     while (shorter := _QUALIFIED.sub("", parameter)) != parameter:
         parameter = shorter
-    return _OF_ALERT.get(parameter, "")
+    return _OF_ALERT.get(kind if parameter in _ANY_NAME else parameter, "")
 
 
 _UNHEALTHY_POD = re.compile(r"^(unhealthy|failing|failed|bad|broken|stuck|crashing|crashed|faulty)_pods?(_name)?s?$")
