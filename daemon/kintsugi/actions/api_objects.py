@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kintsugi.commands.kinds import is_built_in
 from kintsugi.errors import Forbidden, KintsugiError, KubeError, NotFound
 from kintsugi.json_limits import MOST_IN_ANSWER, entries_of
 from kintsugi.kube.client import KubeClient
@@ -44,12 +45,15 @@ def as_kube_errors() -> Iterator[None]:
 
 
 @contextmanager
-def naming_the_right(resource: Resource) -> Iterator[None]:
-    """Return how the right to a forbidden read is granted."""
+def naming_the_right(resource: Resource, *, changes: bool = False) -> Iterator[None]:
+    """Say how the right to a forbidden read is granted; before one that `changes` objects only of kinds that are not built in."""
     try:
         yield
     except Forbidden as error:
-        how = f"the chart's value rbac.readKinds: [{resource.qualified}] grants it"
+        if changes and is_built_in(resource):
+            raise
+        value = "rbac.changeKinds" if changes else "rbac.readKinds"
+        how = f"the chart's value {value}: [{resource.qualified}] grants it{' in its namespaces' if changes else ''}"
         raise Forbidden(f"{error}; {how}", status=error.status, reason=error.reason) from error
 
 

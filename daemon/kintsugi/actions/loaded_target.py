@@ -15,6 +15,7 @@ from kintsugi.actions.effect_plan import (
     Intent,
     PatchWrite,
 )
+from kintsugi.commands.kinds import is_built_in
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName
@@ -64,7 +65,8 @@ class LoadedTarget:
             return self.already(command, intent)
         mark = self.context.mark
         marked = unstructured.with_field(after, "metadata", "annotations", RUN_ANNOTATION, value=mark)
-        if template := unstructured.nested_map(after, "spec", "template"):
+        template = unstructured.nested_map(after, "spec", "template")
+        if template and is_built_in(self.asked.resource):
             marked = unstructured.with_field(
                 marked, "metadata", "annotations", TEMPLATE_ANNOTATION, value=template_digest(template)
             )
@@ -83,9 +85,13 @@ async def load_target(kube: KubeClient, asked: ObjectName, namespace: str, conte
 
     Raises Refused, also for an object that was named with its uid and is gone; NotFound for an unknown name.
     """
-    preconditions.check(preconditions.protected(namespace if asked.resource.namespaced else "", context))
+    preconditions.check(
+        preconditions.protected(namespace if asked.resource.namespaced else "", context),
+        preconditions.discovered(asked, namespace, context),
+    )
     try:
-        obj = await kube.get(asked.resource, asked.name, namespace or None)
+        with api_objects.naming_the_right(asked.resource, changes=True):
+            obj = await kube.get(asked.resource, asked.name, namespace or None)
     except NotFound as error:
         if asked.uid:
             raise Refused(f"{asked} (uid {asked.uid}) is gone already") from error

@@ -7,6 +7,7 @@ another manager owns are left to it.
 
 from kintsugi.actions import api_objects
 from kintsugi.actions.change_context import ChangeContext
+from kintsugi.commands.kinds import is_built_in, not_changed
 from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import essential, essential_object
@@ -31,6 +32,25 @@ def protected(namespace: str, context: ChangeContext) -> str:
     if namespace in context.protected:
         return f"nothing is changed in the namespace {namespace}: it is protected"
     return ""
+
+
+def discovered(asked: ObjectName, namespace: str, context: ChangeContext) -> str:
+    """
+    Refuse an object of a kind that is not built in, unless the kind may be changed and the object is in the service's namespace.
+
+    Whether such an object stands behind an essential cannot be seen: none is changed in a namespace that has one.
+    """
+    if is_built_in(asked.resource):
+        return ""
+    if why := not_changed(asked.resource):
+        return f"{asked}: {why}"
+    if namespace != context.namespace:
+        return (
+            f"{asked} is in {namespace}, and {context.service or 'the service'} in {context.namespace or 'no namespace'}: "
+            "objects of a type that is not built in are changed only in the service's namespace"
+        )
+    what = next((each.what for each in context.essentials if each.namespace == namespace), "")
+    return f"{asked} may belong to {what}, which is in {namespace}, too: nothing is ever changed there" if what else ""
 
 
 def refuse_essential(asked: ObjectName, obj: Unstructured, namespace: str, context: ChangeContext) -> str:

@@ -23,6 +23,7 @@ from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
 from kintsugi.clients.resolver import Lookup, resolve
+from kintsugi.commands.kinds import allow_changes
 from kintsugi.commands.registry import missing_extras
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
 from kintsugi.kube.client import KubeClient
@@ -110,6 +111,7 @@ async def start(
         refused=lambda _: metrics.catalog_loads.labels("refused").inc(),
         prepare=partial(learn_kinds, settings.kube),
     )
+    allow_changes(settings.guards.change_kinds)
     await files.prepare()
     files.start()
     catalog = await loaded.get()

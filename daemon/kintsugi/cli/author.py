@@ -32,13 +32,23 @@ def validate(
             help="A verb that another distribution provides, as in `catalog.verbs`; may be repeated.",
         ),
     ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--change-kind",
+            metavar="PLURAL.GROUP",
+            help="A type that is not built in and that steps may change, as in `guards.changeKinds`; may be repeated.",
+        ),
+    ] = None,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """Check rules and runbooks, and report every mistake with its place and its correction."""
     from kintsugi.cli import documents
     from kintsugi.commands import enable
+    from kintsugi.commands.kinds import allow_changes
 
     enable(verbs or ())
+    allow_changes(kinds or ())
     return documents.validate(paths or [], output, alone=alone)
 
 

@@ -119,7 +119,7 @@ class CommandSpec:
     `usage` and `example` are for people. `arguments` are the kinds of its places in turn, the last one for all that
     follow; `marks` allows KEY=VALUE (`mark`: of which kind) among them; `passes` says that after `--` its words are
     another program's. `resources` are the kinds of objects it takes, and `only` says why no others; `discovered` says that it
-    takes those of the cluster, too, which are not built in: only what reads may. `bare` is the kind
+    takes those of the cluster, too, which are not built in: a change only those that may be changed. `bare` is the kind
     that a name without a type means. `result` are the names that an expression sees afterwards; what depends on the
     objects asked for is added by `results.columns`.
     """

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import Argument, CommandSpec, ParsedCommand
+from kintsugi.commands.kinds import is_built_in, not_changed
 from kintsugi.model.command import ObjectName
 from kubeobjects.discovery import find_any, suggest_any
-from kubeobjects.resources import RESOURCES, Resource
+from kubeobjects.resources import Resource
 
 NOT_BUILT_IN = (
     "it is not built in; for a type of your cluster, `kintsugi init` writes the types of the cluster to kinds.yaml"
@@ -29,12 +30,15 @@ def resource_of(spec: CommandSpec, word: str) -> Resource:
     if resource is None:
         hint = f"; {NOT_BUILT_IN}" if spec.discovered else ""
         raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object{hint}", meant=suggest_any(word))
-    if resource not in RESOURCES:
+    if not is_built_in(resource):
         if not spec.discovered:
             raise CommandProblem(
                 f"{spec.verb} does not take {resource.singular}: a type that is not built in can be read, with "
-                "kubectl get, describe, wait, events --for and auth can-i"
+                "kubectl get, describe, wait, events --for and auth can-i, and changed with kubectl label, annotate, "
+                "patch and scale"
             )
+        if spec.changes and (why := not_changed(resource)):
+            raise CommandProblem(f"{spec.verb}: {why}")
     elif spec.resources and resource not in spec.resources:
         known = ", ".join(allowed.singular for allowed in spec.resources)
         raise CommandProblem(f"{spec.verb} does not take {resource.singular}: {spec.only or f'it takes {known}'}")

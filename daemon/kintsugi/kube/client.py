@@ -47,6 +47,9 @@ _TOO_LONG = (
     f"the list has more than {MOST_OBJECTS:,} objects or {MOST_IN_ANSWER:,} entries: "
     "ask for less of it, by a namespace, -l or --field-selector"
 )
+SCALE = "scale"
+"""The subresource that objects of many kinds have, with their replicas wherever their kind keeps them."""
+
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -149,6 +152,10 @@ class KubeClient:
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Read one object, as it is now."""
         return await self._json(Request(method="GET", path=resource.path(namespace, name)))
+
+    async def get_scale(self, resource: Resource, name: str, namespace: str) -> Json:
+        """Read the `scale` subresource of one object. Raises NotFound also where its kind has none."""
+        return await self._json(Request(method="GET", path=resource.path(namespace, name, SCALE)))
 
     async def get_metadata(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Read the metadata of one object, as PartialObjectMetadata: its content is not sent."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from kintsugi.actions.verb_bases import is_change, namespace_of, object_of
+from kintsugi.commands.kinds import is_built_in
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.admission import (
     AdmissionDecision,
@@ -48,7 +49,7 @@ from kintsugi.runner.sections import has_begun
 from kintsugi.runner.seen_workload import rollout_verb, seen_workload
 from kintsugi.telemetry import get_logger
 from kubeobjects import resources
-from kubeobjects.resources import CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS
+from kubeobjects.resources import CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 
 log = get_logger(__name__)
 
@@ -56,7 +57,7 @@ SILENCE_AGE = timedelta(seconds=30)
 """The time for which a run that is silenced relies on that answer before it asks again."""
 
 LOCKED_KINDS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
-"""Kinds whose objects are locked also where no service of the catalog is about them."""
+"""Built-in kinds whose objects are locked also where no service of the catalog is about them, as those of other kinds always are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +96,7 @@ def affected_by(run: RunRecord, service: str, command: Command | None, views: Ma
     if asked is not None:
         names.update(name for name, view in views.items() if _has(view, asked, namespace))
     changed = sorted((services[name] for name in names if name in services), key=rank)
-    own = [f"{namespace}/{asked}"] if asked is not None and asked.resource in LOCKED_KINDS else []
+    own = [f"{namespace}/{asked}"] if asked is not None and _is_locked(asked.resource) else []
     return ImpactScope(
         namespace=namespace,
         namespaces=frozenset({run.namespace, namespace, *(each.namespace for each in changed)}),
@@ -104,6 +105,10 @@ def affected_by(run: RunRecord, service: str, command: Command | None, views: Ma
         known=services,
         pod=pod_deleted_by(command),
     )
+
+
+def _is_locked(resource: Resource) -> bool:
+    return resource in LOCKED_KINDS or not is_built_in(resource)
 
 
 def _has(view: ServiceView, asked: ObjectName, namespace: str) -> bool:

@@ -96,6 +96,23 @@ ObjectName = Annotated[
         "the name of an object: lower-case letters, digits, and -. between them",
     ),
 ]
+_PART = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_OF_KUBERNETES = (
+    r"(?:admissionregistration|apiextensions|apiregistration|authentication|authorization|certificates|coordination|discovery|events"
+    r"|flowcontrol\.apiserver|internal\.apiserver|metrics|networking|node|rbac\.authorization|resource|scheduling|storage"
+    r"|storagemigration)\.k8s\.io"
+)
+"""The groups of the API server itself (`kubectl api-versions`, Kubernetes 1.34): among their types are those that grant rights."""
+
+KindName = Annotated[
+    str,
+    Field(max_length=253),
+    _matching(
+        rf"{_PART}\.(?!{_OF_KUBERNETES}$){_PART}(?:\.{_PART})+",
+        "a type whose objects may be changed: write PLURAL.GROUP, as in certificates.cert-manager.io, and no type of Kubernetes itself",
+    ),
+]
+KindNames = Annotated[frozenset[KindName], BeforeValidator(_as_list)]
 Namespaces = Annotated[frozenset[ObjectName], BeforeValidator(_as_list)]
 ImageName = Annotated[
     str,

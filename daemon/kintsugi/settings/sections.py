@@ -19,6 +19,7 @@ from kintsugi.settings.fields import (
     HttpOrigin,
     HttpUrl,
     ImageName,
+    KindNames,
     Names,
     Namespaces,
     ObjectName,
@@ -214,6 +215,11 @@ class GuardSettings:
     protected_namespaces: Namespaces = frozenset()
     """Further namespaces in which nothing is ever changed, besides kube-system, kube-public, kube-node-lease and the
     daemon's own, which always stay protected. Comma-separated in a variable."""
+
+    change_kinds: KindNames = frozenset()
+    """Types of objects that are not built into Kintsugi and that steps may label, annotate, patch and scale, as in
+    `certificates.cert-manager.io`: only objects in the namespace of the step's service. The chart sets this from `rbac.changeKinds`,
+    with the rights. Default: no such type. Comma-separated in a variable."""
 
     cooldown_max: Wait = timedelta(hours=2)
     """The longest cooldown. A rule's own cooldown doubles after each run that did not help, up to this limit."""

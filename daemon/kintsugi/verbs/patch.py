@@ -6,7 +6,7 @@ every kind of patch. A pod's resources are changed in place, by its `resize` sub
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -24,13 +24,13 @@ from kintsugi.actions.pvcs import check_growth
 from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.kinds import PATCHABLE
+from kintsugi.commands.kinds import PATCHABLE, is_built_in
 from kintsugi.commands.references import namespace_for, single
 from kintsugi.commands.verb_definition import Content
 from kintsugi.commands.words import content, named_objects, namespace_option, option
 from kintsugi.errors import CommandError, Conflict, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.model.command import Patch, Verb
+from kintsugi.model.command import ObjectName, Patch, Verb
 from kintsugi.model.records import Phase
 from kintsugi.verbs.rollout import undo_of
 from kintsugi.verbs.scale import check_replicas
@@ -49,6 +49,9 @@ _GROUPS = ("initContainers", "containers")
 _MEMORY, _RESTARTS = "memory", "RestartContainer"
 _ABSENT = object()
 
+_OF_ANY_KIND = ("/spec", "/metadata/labels", "/metadata/annotations")
+"""The fields that are patched of kinds that are not built in: owners, finalizers and status belong to their controllers."""
+
 
 def build(parsed: ParsedCommand) -> Patch:
     """Build `kubectl patch` of one object; what the patch must be depends on its kind."""
@@ -64,6 +67,13 @@ def build(parsed: ParsedCommand) -> Patch:
         raise parsed.misused(
             f"--subresource={subresource} of a {target.resource.singular} is not patched: only {RESIZE} of a pod is"
         )
+    if not is_built_in(target.resource):
+        if kind == "strategic":
+            raise parsed.misused(
+                f"there is no strategic merge patch of a {target.resource.singular}: write --type=merge"
+            )
+        if why := _out_of_bounds(target, _paths(given)):
+            raise parsed.misused(why)
     return Patch(
         object=target,
         namespace=namespace_for(parsed, (target.resource,)),
@@ -103,6 +113,7 @@ class PatchVerb(SingleObjectVerb[Patch]):
         arguments=(arg_types.REFERENCE, arg_types.NAME),
         build=build,
         resources=PATCHABLE,
+        discovered=True,
         only=_NO_PATCH,
     )
 
@@ -143,11 +154,13 @@ class PatchVerb(SingleObjectVerb[Patch]):
             return loaded.already(bound, PatchIntent(uid=loaded.uid))
         if bound.subresource:
             return _resized(loaded, bound, after)
-        preconditions.check(preconditions.managed(loaded.asked, loaded.obj, context))
+        fields = tuple(str(operation["path"]) for operation in changed if operation["op"] != "test")
+        preconditions.check(
+            preconditions.managed(loaded.asked, loaded.obj, context), _out_of_bounds(loaded.asked, fields)
+        )
         present, wanted = unstructured.replicas(loaded.obj), unstructured.replicas(after)
         if loaded.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) and present != wanted:
             await check_replicas(clients.kube, loaded, present, wanted)
-        fields = tuple(str(operation["path"]) for operation in changed if operation["op"] != "test")
         intent = PatchIntent(uid=loaded.uid, fields=fields)
         if (noted := check_growth(loaded, after)) is not None:
             return loaded.patch(bound, after, intent, noted)
@@ -179,6 +192,27 @@ class PatchVerb(SingleObjectVerb[Patch]):
 
 
 VERBS = (PatchVerb(),)
+
+
+def _paths(patch: Sequence[object] | Mapping[str, object]) -> Iterator[str]:
+    """Yield the fields that a patch writes, as JSON Pointers; of a merge patch down to the parts of `metadata`."""
+    if isinstance(patch, Mapping):
+        for key, value in patch.items():
+            inner = value if key == "metadata" and isinstance(value, Mapping) else ()
+            yield from (pointer(key, each) for each in inner) if inner else (pointer(key),)
+        return
+    for each in patch:
+        if isinstance(each, Mapping) and each.get("op") != "test":
+            yield from (str(each[key]) for key in ("path", "from") if key in each)
+
+
+def _out_of_bounds(asked: ObjectName, paths: Iterable[str]) -> str:
+    """Refuse to write other fields than those of `_OF_ANY_KIND`, of a kind that is not built in."""
+    wrong = [each for each in paths if not any(f"{each}/".startswith(f"{field}/") for field in _OF_ANY_KIND)]
+    if is_built_in(asked.resource) or not wrong:
+        return ""
+    what = wrong[0] or "the whole object"
+    return f"{asked}: {what} is not changed: of a {asked.resource.singular} only {', '.join(_OF_ANY_KIND)} are"
 
 
 async def _tried(kube: KubeClient, command: Patch) -> Unstructured:

@@ -8,17 +8,19 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
+from kintsugi.actions.difference import difference, pointer, test
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, PatchWrite, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.verb_bases import SeveralObjectsVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
+from kintsugi.commands.kinds import is_built_in
 from kintsugi.commands.references import objects, place_of
 from kintsugi.commands.selectors import selector_of
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import named_objects, namespace_option, number
 from kintsugi.errors import NotFound, Refused
-from kintsugi.kube.client import KubeClient
+from kintsugi.kube.client import SCALE, KubeClient
 from kintsugi.model.command import ObjectsCommand, Verb
 from kintsugi.model.records import Phase
 from kubeobjects import predicates, unstructured
@@ -26,6 +28,8 @@ from kubeobjects.autoscalers import SCALED_OBJECTS, rests, scalers_of
 from kubeobjects.kept import HorizontalPodAutoscaler, LabelSelector, Pod
 from kubeobjects.resources import DEPLOYMENTS, HPAS, PODS, REPLICASETS, STATEFULSETS
 from kubeobjects.unstructured import Unstructured
+
+_REPLICAS = ("spec", "replicas")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,7 @@ class ScaleVerb(SeveralObjectsVerb[Scale]):
         arguments=(arg_types.REFERENCE, arg_types.NAME),
         build=build,
         resources=(DEPLOYMENTS, STATEFULSETS, REPLICASETS),
+        discovered=True,
     )
     rules = tuple(
         PolicyRule(api_group=each.group, resource=each.plural, verb="patch")
@@ -103,7 +108,8 @@ class ScaleVerb(SeveralObjectsVerb[Scale]):
     @override
     async def plan_effect(self, clients: VerbClients, command: Scale, context: ChangeContext) -> EffectPlan:
         loaded = await load_target(clients.kube, command.objects[0], command.namespace, context)
-        present = unstructured.replicas(loaded.obj)
+        scale = await _scale_of(clients.kube, loaded)
+        present = unstructured.replicas(loaded.obj) if scale is None else unstructured.nested_int(scale, *_REPLICAS)
         intent = ScaleIntent(uid=loaded.uid, replicas=present, wanted=command.replicas)
         bound = replace(command, objects=(loaded.asked,))
         if command.current not in (None, present):  # E17
@@ -113,11 +119,29 @@ class ScaleVerb(SeveralObjectsVerb[Scale]):
         if command.replicas == present:
             return loaded.already(bound, intent)
         preconditions.check(preconditions.managed(loaded.asked, loaded.obj, context))
-        scalers = await check_replicas(clients.kube, loaded, present, command.replicas, expected=command.current)
+        shown = loaded if scale is None else replace(loaded, obj=scale)
+        scalers = await check_replicas(clients.kube, shown, present, command.replicas, expected=command.current)
         intent = structs.replace(intent, autoscalers=scalers or UNSET)
         back = replace(bound, replicas=present, current=command.replicas)
-        after = unstructured.with_field(loaded.obj, "spec", "replicas", value=command.replicas)
-        return loaded.patch(bound, after, intent, undone_by(back))
+        after = unstructured.with_field(shown.obj, *_REPLICAS, value=command.replicas)
+        if scale is None:
+            return loaded.patch(bound, after, intent, undone_by(back))
+        identity = test(pointer("metadata", "uid"), loaded.uid)
+        write = PatchWrite(operations=(identity, *difference(scale, after)), subresource=SCALE)
+        return EffectPlan(command=bound, intent=loaded.identified(intent), undo=undone_by(back), write=write)
+
+    @override
+    async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+        asked = self.object_of(plan)
+        assert isinstance(plan.command, Scale), plan.command
+        if is_built_in(asked.resource):
+            return await super().effect_status(kube, plan)
+        if await self.find(kube, plan) is None:
+            return EffectStatus.UNKNOWN
+        # A Scale keeps no mark of ours.
+        scale = await kube.get_scale(asked.resource, asked.name, self.namespace(plan.command))
+        made = unstructured.nested_int(scale, *_REPLICAS) == plan.remembered(ScaleIntent).wanted
+        return EffectStatus.DONE if made else EffectStatus.NOT_DONE
 
     @override
     def summary(self, plan: EffectPlan) -> str:
@@ -128,6 +152,20 @@ class ScaleVerb(SeveralObjectsVerb[Scale]):
 
 
 VERBS = (ScaleVerb(),)
+
+
+async def _scale_of(kube: KubeClient, loaded: LoadedTarget) -> Unstructured | None:
+    """Read the Scale of an object of a kind that is not built in, None for a built-in one. Raises Refused where there is none."""
+    asked = loaded.asked
+    if is_built_in(asked.resource):
+        return None
+    try:
+        return await kube.get_scale(asked.resource, asked.name, loaded.namespace)
+    except NotFound as error:
+        kind = asked.resource.qualified
+        raise Refused(
+            f"{asked} has no {SCALE} subresource, so {kind} cannot be scaled: write kubectl patch --type=merge with its field"
+        ) from error
 
 
 async def check_replicas(
@@ -195,7 +233,15 @@ async def _scaled_objects(kube: KubeClient, namespace: str) -> Sequence[Unstruct
 
 async def _waiting_pods(kube: KubeClient, loaded: LoadedTarget) -> list[str]:
     """Read the names of the workload's pods that find no node."""
-    selector = selector_of(api_objects.convert(unstructured.nested_map(loaded.obj, "spec", "selector"), LabelSelector))
-    pods = kube.iter_objects(PODS, Pod, loaded.namespace, labels=str(selector))
+    obj = loaded.obj
+    # That of a Scale is text (autoscaling/v1 ScaleStatus); it is empty where the kind does not say which pods are meant.
+    selector = unstructured.nested_string(obj, "status", "selector")
+    if is_built_in(loaded.asked.resource):
+        selector = str(
+            selector_of(api_objects.convert(unstructured.nested_map(obj, "spec", "selector"), LabelSelector))
+        )
+    if not selector:
+        return []
+    pods = kube.iter_objects(PODS, Pod, loaded.namespace, labels=selector)
     waiting = [each async for each in pods if predicates.unschedulable(each) and not predicates.terminating(each)]
     return sorted(each.metadata.name for each in waiting)

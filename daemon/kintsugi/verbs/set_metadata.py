@@ -46,6 +46,7 @@ class SetMetadataVerb(SeveralObjectsVerb[SetMetadata]):
             arguments=(REFERENCE, NAME),
             build=self.build,
             resources=MARKABLE,
+            discovered=True,
             marks=True,
         )
 

@@ -89,6 +89,9 @@ subjects:
 {{- if or .Values.services .Values.catalog.documents .Values.catalog.configMaps -}}
 {{- $base = merge $base (dict "catalog" (dict "additions" (list "/etc/kintsugi-catalog"))) -}}
 {{- end -}}
+{{- with .Values.rbac.changeKinds -}}
+{{- $base = merge $base (dict "guards" (dict "changeKinds" .)) -}}
+{{- end -}}
 {{- if .Values.ledger.encryption.enabled -}}
 {{- $base = merge $base (dict "ledger" (dict "encryptionKeyFile" "/var/run/kintsugi-encryption/keys")) -}}
 {{- end -}}

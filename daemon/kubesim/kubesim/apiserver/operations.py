@@ -19,7 +19,7 @@ from kubesim.apiserver.rights import MAGIC
 from kubesim.controllers.disruptions import evict
 from kubesim.manifest import Json, copy, dig, name_of, namespace_of, uid_of
 from kubesim.runtime.logs import PodLogs
-from kubesim.storage.kinds import RETURNED_WHEN_DELETED
+from kubesim.storage.kinds import DEFINED, RETURNED_WHEN_DELETED
 from kubesim.storage.registry import DeleteOptions, Registry, Write
 from kubesim.storage.selectors import query_matcher
 from kubesim.storage.status import (
@@ -30,6 +30,7 @@ from kubesim.storage.status import (
     success,
     unsupported_body,
     unsupported_media,
+    unsupported_patch,
     version_too_large,
 )
 
@@ -44,7 +45,7 @@ def scale_of(workload: Json) -> Json:
     """Show a workload as an `autoscaling/v1` Scale."""
     keys = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Json = {"replicas": dig(workload, "status", "replicas", default=0)}
-    selector = _selector_text(workload["spec"].get("selector") or {})
+    selector = dig(workload, "status", "selector", default="") or _selector_text(workload["spec"].get("selector") or {})
     if selector:
         status["selector"] = selector
     return {
@@ -207,6 +208,8 @@ class Operations:
         apply = PATCHES.get(call.content_type)
         if apply is None:
             raise unsupported_media()
+        if apply is strategic_patch and call.target.resource in DEFINED:
+            raise unsupported_patch()
         patch = call.json()
         if apply is json_patch:
             patch = read_operations(call.body)

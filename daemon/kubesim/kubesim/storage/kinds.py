@@ -20,11 +20,14 @@ CERTIFICATES: Final = Resource(
     short=("cert", "certs"),
     group="cert-manager.io",
 )
-SERVED: Final = (*RESOURCES, VALIDATING_WEBHOOKS, CERTIFICATES)
-"""
-The kinds that are served: the built-in ones, and two that clients learn from discovery, one of them of a
-CustomResourceDefinition.
-"""
+ROLLOUTS: Final = Resource(
+    kind="Rollout", plural="rollouts", singular="rollout", short=("ro",), group="argoproj.io", version="v1alpha1"
+)
+DEFINED: Final = (CERTIFICATES, ROLLOUTS)
+"""Those of CustomResourceDefinitions, as cert-manager and Argo Rollouts have them: only the second has a `scale`."""
+
+SERVED: Final = (*RESOURCES, VALIDATING_WEBHOOKS, *DEFINED)
+"""The kinds that are served: the built-in ones, and those that clients learn from discovery."""
 
 WITH_STATUS: Final = frozenset({
     resources.PODS,
@@ -61,7 +64,7 @@ WITH_GENERATION: Final = frozenset({
 
 SUBRESOURCES: Final[Mapping[str, frozenset[Resource]]] = {
     "status": WITH_STATUS,
-    "scale": frozenset({resources.DEPLOYMENTS, resources.REPLICASETS, resources.STATEFULSETS}),
+    "scale": frozenset({resources.DEPLOYMENTS, resources.REPLICASETS, resources.STATEFULSETS, ROLLOUTS}),
     "log": frozenset({resources.PODS}),
     "exec": frozenset({resources.PODS}),
     "eviction": frozenset({resources.PODS}),

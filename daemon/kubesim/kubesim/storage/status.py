@@ -125,6 +125,13 @@ def unsupported_media() -> ApiRefusal:
     return ApiRefusal(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
+def unsupported_patch() -> ApiRefusal:
+    """Refuse a strategic merge patch of an object whose kind a CustomResourceDefinition has."""
+    accepted = (f"application/{each}" for each in ("json-patch+json", "merge-patch+json", "apply-patch+yaml"))
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    return ApiRefusal(415, "UnsupportedMediaType", message)
+
+
 def unsupported_body() -> ApiRefusal:
     """Refuse a body that is not JSON."""
     message = "the body of the request was in an unknown format - accepted media types include: application/json"
