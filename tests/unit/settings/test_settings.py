@@ -1,5 +1,7 @@
 """Where settings come from, what is always protected, and what is said of wrong ones."""
 
+import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from kintsugi.settings import Settings, SettingsError, check_watchdogs, known_settings, load
 from kintsugi.settings.fields import camel, snake
+from tests.harness.daemon import ROOT
 
 OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
 
@@ -51,6 +54,29 @@ def test_lists_come_from_the_file_and_comma_separated_from_the_environment(tmp_p
 
     assert from_file.guards.protected_namespaces == {"a", "b"}
     assert from_environment.guards.protected_namespaces == {"c", "d"}
+
+
+CHANGEABLE = ("certificates.cert-manager.io", "httproutes.gateway.networking.k8s.io", "certificates.k8s.io.example.com")
+NOT_CHANGEABLE = (
+    *("certificates", "jobs.batch", "*.cert-manager.io", "Rollouts.argoproj.io", "rollouts/scale.argoproj.io"),
+    *(
+        "rolebindings.rbac.authorization.k8s.io",
+        "leases.coordination.k8s.io",
+        "flowschemas.flowcontrol.apiserver.k8s.io",
+    ),
+)
+
+
+def test_the_chart_takes_the_types_that_may_be_changed_as_the_setting_does() -> None:
+    schema = json.loads((ROOT / "helm" / "kintsugi" / "values.schema.json").read_text())
+    items = schema["properties"]["rbac"]["properties"]["changeKinds"]["items"]
+
+    def takes(name: str) -> bool:
+        return bool(re.search(items["pattern"], name)) and not re.search(items["not"]["pattern"], name)
+
+    assert [each for each in CHANGEABLE if not takes(each)] == [each for each in NOT_CHANGEABLE if takes(each)] == []
+    chosen = load(environ=OPEN | {"KINTSUGI_GUARDS__CHANGE_KINDS": ",".join(CHANGEABLE)}).guards.change_kinds
+    assert chosen == set(CHANGEABLE)
 
 
 def test_durations_scale_the_guards_and_the_watchdog_but_not_the_machines() -> None:
@@ -191,6 +217,13 @@ def test_an_unknown_variable_is_refused_too(tmp_path: Path) -> None:
         (
             "guards: {maxUnavailable: 0%}",
             "k.yaml:1:10: guards.maxUnavailable: '0%' is not a percentage from 1% to 100%",
+        ),
+        *(
+            (
+                f"guards: {{changeKinds: ['{each}']}}",
+                f"'{each}' is not a type whose objects may be changed: write PLURAL.GROUP",
+            )
+            for each in NOT_CHANGEABLE
         ),
         ("guards: {maxUnavailable: 101%}", "'101%' is not a percentage"),
         ("guards: {maxUnavailable: '0.5'}", "'0.5' is not a percentage"),
