@@ -321,3 +321,22 @@ def of_claims(namespace: str) -> Iterator[Forged]:
         body={"metadata": {"name": "copy"}, "spec": spec},
         method="POST",
     )
+
+
+def of_other_types(namespace: str) -> Iterator[Forged]:
+    """Patch more of an object of a type that is not built in than its specification, labels and annotations."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt", "uid": "0"}
+    bodies: Mapping[str, Object] = {
+        "finalizers": {"metadata": {"finalizers": ["example.com/held"]}},
+        "owners": {"metadata": {"ownerReferences": [owner]}},
+        "status": {"status": {"replicas": 9}},
+    }
+    for what, body in bodies.items():
+        yield Forged(
+            what=f"{what} of an object of another type",
+            policy="kintsugi-other-types",
+            says="only its labels, its annotations and its specification",
+            path=f"/apis/shop.example.com/v1/namespaces/{namespace}/fleets/fleet",
+            body=body,
+            content=MERGE,
+        )

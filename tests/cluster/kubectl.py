@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION
 from kubediagnosis.templates import RESTARTED
 from tests.harness import manifests
+from tests.harness.api import ApiError
 from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_BETTER
 from tests.harness.waiting import eventually
@@ -83,6 +85,40 @@ def workload(kind: str, namespace: str, app: str, *, replicas: int = 0) -> Objec
     nowhere = {**pods, "spec": {**pods["spec"], "nodeSelector": {"example.com/no": "node"}}}
     spec = {"selector": made["spec"]["selector"], "template": nowhere if replicas == 0 else pods}
     return {**made, "kind": "DaemonSet", "metadata": metadata, "spec": spec}
+
+
+FLEETS = "fleets.shop.example.com"
+"""A type of one's own that can be scaled."""
+
+
+def serve_fleets(cluster: RealCluster) -> None:
+    """Have the API server serve that type: its specification has any fields, and its status is a field like others."""
+    of_any = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": of_any, "status": of_any}}
+    scale = {f"{each}ReplicasPath": f".{each}.replicas" for each in ("spec", "status")}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "fleets", "singular": "fleet", "kind": "Fleet"}
+    versions = [{**version, "subresources": {"scale": scale}}]
+    spec = {"group": "shop.example.com", "scope": "Namespaced", "names": names, "versions": versions}
+    about = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": FLEETS}}
+    cluster.apply({**about, "spec": spec})
+    cluster.kubectl("wait", f"crd/{FLEETS}", "--for=condition=Established", "--timeout=60s")
+
+
+def fleet(namespace: str, name: str) -> Object:
+    """Return an object of it."""
+    metadata = {"name": name, "namespace": namespace, "labels": {"tier": "front"}}
+    spec = {"replicas": 2, "speed": "slow", "stops": ["a"]}
+    about = {"apiVersion": "shop.example.com/v1", "kind": "Fleet", "metadata": metadata}
+    return {**about, "spec": spec, "status": {"replicas": 2}}
+
+
+def applied(cluster: RealCluster, manifest: Object) -> bool:
+    """Apply an object whose type may be served in a moment only."""
+    with suppress(ApiError, LookupError):
+        cluster.apply(manifest)
+        return True
+    return False
 
 
 async def same(seen: Callable[[], Awaitable[object]], expected: Callable[[], object]) -> None:

@@ -24,16 +24,19 @@ from kintsugi.actions.psql import words
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, parse
+from kintsugi.commands.kinds import allow_changes
 from kintsugi.errors import Forbidden
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.discovery import read_kinds
 from kintsugi.model.command import Command, Psql
 from kintsugi.model.records import Phase
 from kintsugi.settings import KubeSettings, RestoreSettings
 from kintsugi.verbs.create_job import CreateJobVerb, manifest
 from kintsugi_restore.jobs import JobWrite
+from kubeobjects import discovery
 from tests.cluster import bound_account, forgeries
 from tests.cluster.forgeries import WEB, Forged, template
-from tests.cluster.kubectl import kubectl
+from tests.cluster.kubectl import FLEETS, applied, fleet, kubectl, serve_fleets
 from tests.harness import admission_policies, manifests
 from tests.harness.access import Access
 from tests.harness.api import ApiClient
@@ -81,17 +84,22 @@ def mended(cluster: RealCluster) -> Iterator[str]:
     """
     Return a namespace in which nothing is restored: the account may patch workloads there, and delete no claim.
 
-    It may make Jobs of CronJobs there, as with the chart's value `cronJobs`.
+    It may make Jobs of CronJobs there, as with the chart's value `cronJobs`, and change a type of one's own, as with
+    `rbac.changeKinds`.
     """
     with cluster.namespace("mended") as name:
         cluster.apply(steady(name, replicas=0), nightly(name))
+        serve_fleets(cluster)
+        wait_for(lambda: applied(cluster, fleet(name, "fleet")), within=30, describe="fleet/fleet is there")
         rules = [{"apiGroups": [each.api_group], "resources": [each.resource], "verbs": [each.verb]} for each in RULES]
+        types = {"apiGroups": ["shop.example.com"], "resources": ["fleets", "fleets/scale"], "verbs": ["get", "patch"]}
         role = about("rbac.authorization.k8s.io/v1", "Role", name, "cronjobs")
         subject = {"kind": "ServiceAccount", "name": bound_account.ACCOUNT, "namespace": bound_account.NAMESPACE}
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "cronjobs"}
         bound = {**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
-        cluster.apply({**role, "rules": rules}, bound)
+        cluster.apply({**role, "rules": [*rules, types]}, bound)
         yield name
+        cluster.kubectl("delete", "crd", FLEETS)
 
 
 def others(namespace: str) -> list[Object]:
@@ -183,6 +191,7 @@ def forged(cluster: RealCluster, place: str, mended: str, true_job: Object, true
         *forgeries.of_exec(place, pod["metadata"]["name"]),
         *forgeries.of_volumes(f"{place}-{manifests.WEB}-pvc", f"elsewhere-of-{place}"),
         *forgeries.of_claims(place),
+        *forgeries.of_other_types(mended),
     ]
 
 
@@ -277,6 +286,27 @@ async def test_a_job_of_a_cronjob_is_made_and_ended_where_that_is_granted(
     await made(held, parse("kubectl create job now --from=cronjob/nightly", namespace=mended), run=run)
     assert cluster.get("job", "now", mended)["metadata"]["labels"][RUN] == run
     await made(held, ending("now", mended), run=run, phase=Phase.UNDO)
+
+
+OF_A_FLEET = (
+    "kubectl label fleet fleet a=b",
+    "kubectl annotate fleet fleet a=b",
+    """kubectl patch fleet fleet --type=merge -p '{"spec":{"speed":"fast"}}'""",
+    "kubectl scale fleet fleet --replicas=3",
+)
+
+
+async def test_the_changes_of_an_object_of_another_type_and_their_undo_are_let_in(
+    held: KubeClient, cluster: RealCluster, mended: str
+) -> None:
+    discovery.set_served(await read_kinds(KubeSettings(kubeconfig=cluster.kubeconfig)))
+    allow_changes([FLEETS])
+    for line in OF_A_FLEET:
+        prepared = await made(held, parse(line, namespace=mended), namespace=mended)
+        for back in map(decode, prepared.undo.commands):
+            await made(held, back, namespace=mended, phase=Phase.UNDO)
+    allow_changes(())
+    discovery.forget()
 
 
 def test_a_drill_s_job_is_let_in_with_its_server(answers: object, token: Path, place: str, true_drill: Object) -> None:

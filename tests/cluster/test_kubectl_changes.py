@@ -4,6 +4,7 @@ Every command that changes something does what kubectl does, by one write that h
 Changes are made to twins, `ours` by us and `theirs` by kubectl, and the twins are compared afterwards.
 """
 
+import asyncio
 import itertools
 import json
 import re
@@ -16,22 +17,27 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, EffectPlan, EffectStatus
 from kintsugi.actions.probe import Result
 from kintsugi.commands import decode, parse
+from kintsugi.commands.kinds import allow_changes
 from kintsugi.errors import Conflict, NotYet, Refused
+from kintsugi.kube.discovery import read_kinds
 from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.model.services import WorkloadRef
+from kintsugi.settings import KubeSettings
 from kubediagnosis.templates import RESTARTED
+from kubeobjects import discovery
 from kubeobjects.resources import PVCS, find
-from tests.cluster.kubectl import Object, Twins, kubectl, pod_of, workload
+from tests.cluster.kubectl import FLEETS, Object, Twins, applied, fleet, kubectl, pod_of, serve_fleets, workload
 from tests.harness import manifests
+from tests.harness.api import ApiError
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BETTER, WEB_GOOD
 from tests.harness.results import named
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, wait_for
 
 pytestmark = pytest.mark.cluster
 
@@ -171,6 +177,59 @@ async def test_a_change_leaves_the_same_object_and_its_undo_brings_the_old_one_b
     prepared = await both(actions, twins, line)
     await back(actions, prepared)
     assert without_revision(twins.state("ours")) == former
+
+
+OF_A_FLEET = (
+    "kubectl label fleet TWIN tier=back speed=1 --overwrite",
+    "kubectl annotate fleet.shop.example.com TWIN note=seen",
+    """kubectl patch fleet TWIN --type=merge -p '{"spec":{"speed":null,"crew":{"size":2}}}'""",
+    """kubectl patch fleet TWIN --type=json -p '[{"op":"add","path":"/spec/stops/-","value":"b"}]'""",
+    "kubectl scale fleet TWIN --replicas=3",
+)
+
+
+@pytest.fixture(scope="module")
+def fleets(cluster: RealCluster, place: str) -> Iterator[None]:
+    """Serve a type of one's own, whose objects may be changed."""
+    serve_fleets(cluster)
+    wait_for(partial(applied, cluster, fleet(place, "ours")), within=30, describe="fleet/ours is there")
+    discovery.set_served(asyncio.run(read_kinds(KubeSettings(kubeconfig=cluster.kubeconfig))))
+    allow_changes([FLEETS])
+    yield
+    allow_changes(())
+    discovery.forget()
+    cluster.kubectl("delete", "crd", FLEETS)
+
+
+@pytest.mark.parametrize("line", OF_A_FLEET)
+@pytest.mark.usefixtures("fleets")
+async def test_an_object_of_a_type_of_one_s_own_is_changed_as_kubectl_does_and_put_back(
+    cluster: RealCluster, place: str, actions: Actions, line: str
+) -> None:
+    def state(name: str) -> Object:
+        found = cluster.get("fleet", name, place)
+        notes = {k: v for k, v in found["metadata"].get("annotations", {}).items() if k != RUN_ANNOTATION}
+        return {"spec": found["spec"], "labels": found["metadata"]["labels"], "notes": notes, "status": found["status"]}
+
+    cluster.kubectl("-n", place, "delete", "fleet", "--all")
+    cluster.apply(fleet(place, "ours"), fleet(place, "theirs"))
+    former = state("ours")
+    prepared, _ = await change(actions, line.replace("TWIN", "ours"), place, namespace=place)
+    kubectl(cluster, place, line.replace("TWIN", "theirs"))
+    assert state("ours") == state("theirs") != former
+    for command in map(decode, prepared.undo.commands):
+        context = change_context(phase=Phase.UNDO, path="back", namespace=place)
+        await actions.apply(await actions.plan_effect(command, context))
+    assert state("ours") == former
+
+
+@pytest.mark.usefixtures("fleets")
+def test_the_api_server_refuses_a_strategic_merge_patch_of_a_type_of_one_s_own(
+    cluster: RealCluster, place: str
+) -> None:
+    path = cluster.api.resource("fleet").path(place, "ours")
+    with pytest.raises(ApiError, match="unknown format - accepted media types include: application/json-patch"):
+        cluster.api.request("PATCH", path, {"spec": {}}, content="application/strategic-merge-patch+json")
 
 
 def without_revision(state: Object) -> Object:

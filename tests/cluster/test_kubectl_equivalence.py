@@ -6,7 +6,6 @@ Objects are compared whole, less managedFields; messages word by word. Changes a
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
@@ -20,7 +19,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.kube.discovery import read_kinds
 from kintsugi.settings import KubeSettings
 from kubeobjects import discovery
-from tests.cluster.kubectl import Object, attempt, kubectl, pod_of, same, shown, workload
+from tests.cluster.kubectl import Object, applied, attempt, kubectl, pod_of, same, shown, workload
 from tests.harness import manifests
 from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
@@ -121,14 +120,6 @@ def shop(cluster: RealCluster, place: str) -> Iterator[None]:
     yield
     kubectl(cluster, place, "kubectl delete crd services.shop.example.com")
     discovery.forget()
-
-
-def applied(cluster: RealCluster, manifest: Object) -> bool:
-    """Apply an object whose type may be served in a moment only."""
-    with suppress(KubectlError):
-        cluster.apply(manifest)
-        return True
-    return False
 
 
 @pytest.mark.parametrize("line", OF_THE_CLUSTER)

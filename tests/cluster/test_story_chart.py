@@ -163,6 +163,10 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
         f"the right to read {each}": ({"rbac": {"readKinds": [each]}}, "rbac/readKinds/0")
         for each in ("secrets", "secrets.v1", "pods/exec", "*", "*.cert-manager.io", "Certificate")
     },
+    **{
+        f"the right to change {each}": ({"rbac": {"changeKinds": [each]}}, "rbac/changeKinds/0")
+        for each in ("configmaps", "*.cert-manager.io", "roles.rbac.authorization.k8s.io")
+    },
     "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: set the name of the existing account"),
 }
 
@@ -238,6 +242,19 @@ def test_the_types_that_steps_may_read_are_granted_to_be_read_where_the_values_n
     assert granted - granted_by(helm.template(IMAGE)) == {
         f"{verb} {kind}" for kind in kinds for verb in ("get", "list")
     }
+
+
+def test_the_types_that_steps_may_change_are_granted_in_the_namespaces_and_told_to_the_daemon(helm: Helm) -> None:
+    values = {**IMAGE, "namespaces": ["production"]}
+    rendered = helm.template({**values, "rbac": {"changeKinds": ["rollouts.argoproj.io"]}})
+    assert granted_by(rendered) - granted_by(helm.template(values)) == {
+        f"{verb} {kind}" for verb in ("get", "patch") for kind in ("rollouts.argoproj.io", "rollouts/scale.argoproj.io")
+    }
+    objects = [each for each in yaml.safe_load_all(rendered) if each]
+    (role,) = [each["metadata"]["name"] for each in objects if "argoproj.io" in str(each.get("rules"))]
+    assert [each["kind"] for each in objects if each.get("roleRef", {}).get("name") == role] == ["RoleBinding"]
+    (settings,) = [each["data"]["kintsugi.yaml"] for each in objects if "kintsugi.yaml" in each.get("data", {})]
+    assert yaml.safe_load(settings)["guards"] == {"changeKinds": ["rollouts.argoproj.io"]}
 
 
 def granted_by(rendered: str) -> set[str]:

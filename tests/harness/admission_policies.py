@@ -19,6 +19,7 @@ NAMES = (
     "kintsugi-cronjobs",
     "kintsugi-volumes",
     "kintsugi-claims",
+    "kintsugi-other-types",
 )
 
 Object = dict[str, Any]

@@ -253,15 +253,23 @@ def test_the_policy_and_the_guide_list_the_programs_that_are_run_in_containers()
     assert [name for name in PROGRAMS if f"`{name}`" not in security] == []
 
 
+def compiled(policy: str, expression: str) -> cel.Expression:
+    """Compile an expression of a policy, with its variables put in."""
+    known: dict[str, str] = {}
+
+    def whole(text: str) -> str:
+        return re.sub(r"variables\.(\w+)", lambda found: f"({known[found[1]]})", text)
+
+    for name, text in variables(policy).items():
+        known[name] = whole(text)
+    given = dict.fromkeys(("object", "oldObject"), cel.Type.DYN)
+    return cel.NewEnv(variables=given, extensions=[ext_strings.ExtStrings()]).compile(whole(expression))
+
+
 @pytest.fixture(scope="module")
 def looks() -> cel.Expression:
     """Return what the policy says of the words of a program, with its variables put in."""
-    whole = ""
-    known: dict[str, str] = {}
-    for name, expression in variables("kintsugi-exec").items():
-        whole = re.sub(r"variables\.(\w+)", lambda found: f"({known[found[1]]})", expression)
-        known[name] = whole
-    return cel.NewEnv(variables={"object": cel.Type.DYN}, extensions=[ext_strings.ExtStrings()]).compile(whole)
+    return compiled("kintsugi-exec", "variables.looks")
 
 
 @pytest.mark.parametrize("timed", [(), ("timeout", "-k", "2", "9")])
@@ -271,3 +279,34 @@ def test_the_policy_takes_the_words_that_kintsugi_takes_and_no_others(looks: cel
 
     assert [line for line in TAKEN if not takes(line)] == []
     assert [line for line, _ in REFUSED if takes(line)] == []
+
+
+OBJECT: Json = {
+    "apiVersion": "x.io/v1",
+    "kind": "X",
+    "metadata": {"name": "x", "resourceVersion": "1"},
+    "spec": {"a": 1},
+    "status": {},
+}
+ABOUT: Json = OBJECT["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("made", "is_taken"),
+    [
+        ({"spec": {"a": 2, "b": 3}}, True),
+        ({"metadata": {**ABOUT, "labels": {"a": "b"}, "annotations": {"c": "d"}, "resourceVersion": "2"}}, True),
+        ({"metadata": {**ABOUT, "finalizers": ["a/b"]}}, False),
+        ({"metadata": {**ABOUT, "ownerReferences": []}}, False),
+        ({"status": {"ready": True}}, False),
+        ({"operation": {"sync": {}}}, False),
+    ],
+)
+def test_of_an_object_of_another_type_specification_labels_and_annotations_are_changed_and_taken_back(
+    made: Json, is_taken: bool
+) -> None:
+    (policy,) = [each for each in POLICIES if each["metadata"]["name"] == "kintsugi-other-types"]
+    (validation,) = policy["spec"]["validations"]
+    taken = compiled("kintsugi-other-types", validation["expression"])
+    for old, new in ((OBJECT, {**OBJECT, **made}), ({**OBJECT, **made}, OBJECT)):
+        assert taken.eval(data={"oldObject": old, "object": new}).value() is is_taken

@@ -11,14 +11,17 @@ from kintsugi.commands import parse
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.model.change_limits import Lock
+from kintsugi.model.command import ObjectName, SetMetadata, Verb
 from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.history import MadeChange
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import IncidentState, PauseScope, StepState
 from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.runner.gate import affected_by
 from kubeobjects.metadata import Metadata
 from kubeobjects.storage import ClaimSpec, PersistentVolumeClaim
-from tests.unit.factories import approval, moment, pause, pod, runbook_text, service_text, signal
+from kubesim.storage.kinds import CERTIFICATES
+from tests.unit.factories import approval, moment, pause, pod, run, runbook_text, service_text, signal
 from tests.unit.runner.bench import SCALE, RunBench, clock, driven
 
 pytestmark = pytest.mark.looptime
@@ -330,6 +333,13 @@ async def test_the_locks_of_a_child_are_given_back_when_it_is_over() -> None:
     seen = locks_at_changes(bench)
     await bench.drive()
     assert seen == [{"service api", "production/deployment/api"}, {"service web", "production/deployment/web"}]
+
+
+def test_an_object_of_a_type_that_is_not_built_in_is_locked_by_itself() -> None:
+    """Whose it is cannot be seen: two runs never change it at once."""
+    asked = ObjectName(resource=CERTIFICATES, name="shop")
+    command = SetMetadata(verb=Verb.LABEL, objects=(asked,), namespace="production", values={"a": "b"})
+    assert affected_by(run(), "web", command, {}).locks == ("production/certificate/shop",)
 
 
 @pytest.mark.parametrize(("priority", "waits"), [(20, True), (1, False)], ids=["a later service", "an earlier one"])
