@@ -87,7 +87,8 @@ def affected_by(run: RunRecord, service: str, command: Command | None, views: Ma
     """
     Return what a change of a run's step affects: its service, and the object's where the command is known already.
 
-    An object's services are those whose workload, pod, claim, volume or Kubernetes Service it is.
+    An object's services are those whose workload, pod, claim, volume or Kubernetes Service it is. Whose an object of a kind is that
+    is not built in cannot be seen: the pauses and the modes of all services of its namespace apply.
     """
     asked = object_of(command) if command is not None and is_change(command) else None
     namespace = (namespace_of(command) if command is not None else None) or run.namespace
@@ -96,11 +97,13 @@ def affected_by(run: RunRecord, service: str, command: Command | None, views: Ma
     if asked is not None:
         names.update(name for name, view in views.items() if _has(view, asked, namespace))
     changed = sorted((services[name] for name in names if name in services), key=rank)
+    unseen = asked is not None and not is_built_in(asked.resource)
+    near = [name for name, each in services.items() if unseen and each.namespace == namespace]
     own = [f"{namespace}/{asked}"] if asked is not None and _is_locked(asked.resource) else []
     return ImpactScope(
         namespace=namespace,
         namespaces=frozenset({run.namespace, namespace, *(each.namespace for each in changed)}),
-        services=frozenset({run.service, *names}),
+        services=frozenset({run.service, *names, *near}),
         locks=tuple(dict.fromkeys([*(lock for each in changed for lock in locks_of(each)), *own])),
         known=services,
         pod=pod_deleted_by(command),

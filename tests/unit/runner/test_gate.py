@@ -335,11 +335,13 @@ async def test_the_locks_of_a_child_are_given_back_when_it_is_over() -> None:
     assert seen == [{"service api", "production/deployment/api"}, {"service web", "production/deployment/web"}]
 
 
-def test_an_object_of_a_type_that_is_not_built_in_is_locked_by_itself() -> None:
-    """Whose it is cannot be seen: two runs never change it at once."""
+def test_an_object_of_a_type_that_is_not_built_in_is_locked_and_concerns_all_services_of_its_namespace() -> None:
+    """Whose it is cannot be seen: a pause of any of them holds its change, and two runs never change it at once."""
     asked = ObjectName(resource=CERTIFICATES, name="shop")
     command = SetMetadata(verb=Verb.LABEL, objects=(asked,), namespace="production", values={"a": "b"})
-    assert affected_by(run(), "web", command, {}).locks == ("production/certificate/shop",)
+    affected = affected_by(run(), "web", command, RunBench(AT_API, documents=(API,)).observed.views)
+    assert affected.services == {"web", "api"}
+    assert affected.locks == ("service web", "production/deployment/web", "production/certificate/shop")
 
 
 @pytest.mark.parametrize(("priority", "waits"), [(20, True), (1, False)], ids=["a later service", "an earlier one"])
