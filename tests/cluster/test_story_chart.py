@@ -100,6 +100,10 @@ ACCEPTED: Mapping[str, Mapping[str, Any]] = {
         "nodes": {"cordon": True, "drain": True},
         "evictions": True,
     },
+    "with types of one's own": {
+        "namespaces": ["production"],
+        "rbac": {"readKinds": ["kafkas.kafka.strimzi.io"], "changeKinds": ["rollouts.argoproj.io"]},
+    },
     "on PostgreSQL": {"ledger": {"postgresql": {"existingSecret": "ledger"}}},
     "a claim that is there": {"ledger": {"sqlite": {"existingClaim": "old"}}},
     "a class": {"ledger": {"sqlite": {"storageClassName": "fast", "size": "5Gi"}}},

@@ -22,7 +22,7 @@ from kintsugi.commands.kinds import allow_changes
 from kintsugi.errors import Forbidden, KubeError, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.kube.discovery import read_kinds
-from kintsugi.model.command import Command
+from kintsugi.model.command import Command, Patch, SetMetadata
 from kintsugi.model.essentials import LEDGER, EssentialService
 from kintsugi.model.records import Phase
 from kintsugi.settings import KubeSettings
@@ -145,6 +145,7 @@ async def test_nothing_of_another_type_is_changed_where_it_is_in_doubt(tmp_path:
     async with stage_of(tmp_path) as stage:
         label = parse("kubectl label certificate web a=b", namespace=NAMESPACE)
         plan = await stage.plan(label)
+        assert isinstance(plan.command, SetMetadata)
         for about, why in (
             ({"namespace": "elsewhere"}, "changed only in the service's namespace"),
             ({"namespace": ""}, "changed only in the service's namespace"),
@@ -153,6 +154,10 @@ async def test_nothing_of_another_type_is_changed_where_it_is_in_doubt(tmp_path:
         ):
             with pytest.raises(Refused, match=why):
                 await stage.plan(label, **about)
+        operations = '[{"op":"remove","path":"/metadata/finalizers"}]'
+        beyond = Patch(object=plan.command.objects[0], namespace=NAMESPACE, patch=operations, kind="json")
+        with pytest.raises(Refused, match="/metadata/finalizers is not changed"):
+            await stage.plan(beyond)
         allow_changes(KINDS[1:])
         for each in (label, *map(decode, plan.undo.commands)):
             with pytest.raises(Refused, match=r"not among the types that may be changed.*rbac\.changeKinds"):
@@ -173,8 +178,12 @@ async def test_a_type_is_scaled_only_by_its_own_subresource_and_as_a_workload_is
     async with stage_of(tmp_path) as stage:
         with pytest.raises(Refused, match=r"no scale subresource.*kubectl patch --type=merge"):
             await stage.plan("kubectl scale certificate web --replicas=2")
-        with pytest.raises(Refused, match="never lowers"):
-            await stage.plan("kubectl scale rollout.argoproj.io web --replicas=1")
+        for lower in (
+            "kubectl scale rollout.argoproj.io web --replicas=1",
+            """kubectl patch rollout.argoproj.io web --type=merge -p '{"spec":{"replicas":1}}'""",
+        ):
+            with pytest.raises(Refused, match="never lowers"):
+                await stage.plan(lower)
         stage.cluster.apply(scaler)
         with pytest.raises(Refused, match="HorizontalPodAutoscaler web"):
             await stage.plan(SCALE)

@@ -53,7 +53,7 @@ def naming_the_right(resource: Resource, *, changes: bool = False) -> Iterator[N
         if changes and is_built_in(resource):
             raise
         value = "rbac.changeKinds" if changes else "rbac.readKinds"
-        how = f"the chart's value {value}: [{resource.qualified}] grants it{' in its namespaces' if changes else ''}"
+        how = f"the chart's value {value}: [{resource.qualified}] grants it{' in the namespaces of its value namespaces' if changes else ''}"
         raise Forbidden(f"{error}; {how}", status=error.status, reason=error.reason) from error
 
 

@@ -62,8 +62,8 @@ _CHECK = """\
 """
 
 _FOUND = """\
-# The types of objects that the cluster serves besides those that are built in, as `kintsugi init` found them: steps that
-# only read may name them (docs/runbooks.md). It is what /api and /apis answer, without what is not needed; `kintsugi init`
+# The types of objects that the cluster serves besides those that are built in, as `kintsugi init` found them: steps may
+# name them (docs/runbooks.md). It is what /api and /apis answer, without what is not needed; `kintsugi init`
 # writes it anew.
 """
 _KINDS = """\

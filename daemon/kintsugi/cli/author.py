@@ -81,7 +81,7 @@ async def init(
     Write a first catalog for workloads of the cluster: a file each, with a Service of three lines.
 
     The command only reads the cluster and overwrites no file but `kinds.yaml`, where it writes the types of objects that the
-    cluster has and that are not built in: steps that only read may name them. It leaves out workloads that an operator or a Helm hook manages,
+    cluster has and that are not built in: steps may name them. It leaves out workloads that an operator or a Helm hook manages,
     and workloads in namespaces of the cluster itself, unless they are named. If a named workload does not exist, no file is
     written.
     """

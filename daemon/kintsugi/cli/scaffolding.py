@@ -107,7 +107,7 @@ def _write_kinds(file: Path, kinds: Sequence[Resource]) -> None:
         print_note(f"{file} already exists: the types of the cluster that are not built in are left out")
         return
     write(file, kinds_document(kinds))
-    print_note(f"{file}: the types of the cluster that are not built in: steps that only read may name them")
+    print_note(f"{file}: the types of the cluster that are not built in: steps may name them")
 
 
 async def _named(kube: KubeClient, wanted: WorkloadSelection, folder: Path) -> list[FoundWorkload]:

@@ -159,7 +159,10 @@ class PatchVerb(SingleObjectVerb[Patch]):
             preconditions.managed(loaded.asked, loaded.obj, context), _out_of_bounds(loaded.asked, fields)
         )
         present, wanted = unstructured.replicas(loaded.obj), unstructured.replicas(after)
-        if loaded.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) and present != wanted:
+        scaled = loaded.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) or not is_built_in(
+            loaded.asked.resource
+        )
+        if scaled and present != wanted:
             await check_replicas(clients.kube, loaded, present, wanted)
         intent = PatchIntent(uid=loaded.uid, fields=fields)
         if (noted := check_growth(loaded, after)) is not None:
