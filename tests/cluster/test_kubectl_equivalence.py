@@ -135,8 +135,36 @@ async def test_types_that_are_not_built_in_are_read_by_the_words_of_kubectl(
     await same(ours, lambda: shown(kubectl(cluster, place, line, "-o", "json")))
 
 
+@pytest.mark.parametrize(
+    "line", ["kubectl get secrets", "kubectl get secret equivalent", "kubectl get secrets -l a=b -o wide"]
+)
+async def test_secrets_have_the_columns_that_kubectl_prints(
+    cluster: RealCluster, place: str, actions: Actions, line: str
+) -> None:
+    """The age is compared by its unit: seconds go on between the two."""
+    content = {"type": "example.com/kind", "stringData": {"one": "a", "two": "b"}}
+    metadata = {"name": "equivalent", "namespace": place, "labels": {"a": "b"}}
+    cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **content})
+    items = named(await actions.read(parse(line, namespace=place), deadline=SOON))["items"]
+    theirs = [each.split() for each in kubectl(cluster, place, line, "--no-headers").splitlines()]
+    assert [[each["name"], each["type"], str(each["keys"])] for each in items] == [each[:3] for each in theirs]
+    assert all(timedelta() <= each["age"] < timedelta(hours=1) for each in items)
+    assert all(set(each) == {"kind", "name", "namespace", "type", "keys", "age"} for each in items)
+
+
+@pytest.mark.parametrize(
+    "line", ["kubectl get --raw /readyz", "kubectl get --raw /livez/ping", "kubectl get --raw=/version"]
+)
+async def test_a_path_of_the_api_server_is_read_as_kubectl_reads_it(
+    cluster: RealCluster, place: str, actions: Actions, line: str
+) -> None:
+    result = named(await actions.read(parse(line, namespace=place), deadline=SOON))
+    assert (result["status"], result["body"].strip()) == (200, kubectl(cluster, place, line).strip())
+
+
 FAILURES = (
     "kubectl get pod nobody",
+    "kubectl get secret nobody",
     "kubectl rollout status deployment/nobody",
 )
 
@@ -320,5 +348,8 @@ async def test_can_i_gets_the_same_answer(cluster: RealCluster, place: str, line
     async with KubeClient.connect(KubeSettings(kubeconfig=kubeconfig)) as kube:
         asking = Actions(kube, Clients.restricted_to(AddressRule()))
         result = await asking.read(parse(line, namespace=place), deadline=SOON)
+        listed = await asking.read(parse("kubectl auth can-i --list", namespace=place), deadline=SOON)
     assert theirs.out.split()[0] == ("yes" if named(result)["allowed"] else "no")
     assert (theirs.code == 0) is (result.failed == "")
+    empty: Object = {"resourceNames": [], "nonResourceURLs": []}
+    assert [rule for rule in rules if {**rule, **empty} not in named(listed)["rules"]] == []

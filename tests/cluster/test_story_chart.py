@@ -171,6 +171,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
         f"the right to change {each}": ({"rbac": {"changeKinds": [each]}}, "rbac/changeKinds/0")
         for each in ("configmaps", "*.cert-manager.io", "roles.rbac.authorization.k8s.io")
     },
+    "the right to Secrets everywhere": ({"rbac": {"readSecrets": ["*"]}}, "rbac/readSecrets/0"),
     "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: set the name of the existing account"),
 }
 
@@ -261,13 +262,24 @@ def test_the_types_that_steps_may_change_are_granted_in_the_namespaces_and_told_
     assert yaml.safe_load(settings)["guards"] == {"changeKinds": ["rollouts.argoproj.io"]}
 
 
+def test_the_right_to_read_rows_of_secrets_is_bound_in_the_namespaces_that_the_values_name(helm: Helm) -> None:
+    rendered = helm.template({**IMAGE, "rbac": {"readSecrets": ["production", "ingress"]}})
+    assert granted_by(rendered) - granted_by(helm.template(IMAGE)) == {"get secrets", "list secrets"}
+    bound = [
+        (each["kind"], each["metadata"].get("namespace"))
+        for each in yaml.safe_load_all(rendered)
+        if each and each.get("roleRef", {}).get("name") == "kintsugi-read-secrets"
+    ]
+    assert bound == [("RoleBinding", "production"), ("RoleBinding", "ingress")]
+
+
 def granted_by(rendered: str) -> set[str]:
     """Return the rights of all roles, as a verb names them."""
     rules = [rule for each in yaml.safe_load_all(rendered) if each for rule in each.get("rules", ())]
     return {
         str(PolicyRule(api_group=group, resource=resource, verb=verb))
         for rule in rules
-        for group in rule["apiGroups"]
+        for group in rule.get("apiGroups", ())
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }

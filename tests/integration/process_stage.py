@@ -98,10 +98,11 @@ def config_map(name: str, **data: str | None) -> dict[str, Any]:
 
 
 def documented() -> Sequence[Rule]:
-    """Return the rights that the documentation lists."""
+    """Return the rights to objects that the documentation lists."""
     return [
         Rule(verbs=tuple(each["verbs"]), resources=tuple(each["resources"]), groups=tuple(each["apiGroups"]))
         for each in rights()
+        if "resources" in each
     ]
 
 

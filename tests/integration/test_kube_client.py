@@ -33,7 +33,7 @@ from kintsugi.errors import (
 from kintsugi.kube import transport
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient, Patch, PatchKind
-from kintsugi.kube.transport import Transport
+from kintsugi.kube.transport import RawAnswer, Transport
 from kintsugi.settings import KubeSettings
 from kubeobjects import resources
 from tests.harness.certificates import Authority
@@ -58,6 +58,7 @@ from tests.integration.scripted_api import (
 POD = "/api/v1/namespaces/production/pods/web-1"
 DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web"
 LOG = f"GET {POD}/log"
+SECONDS = timedelta(seconds=5)
 Change = Callable[[KubeClient], Awaitable[object]]
 
 
@@ -435,10 +436,25 @@ async def test_the_log_of_a_missing_container_is_refused_in_the_servers_words(
         await anext(kube.logs("web-1", "production", previous=True))
 
 
-async def test_any_path_can_be_read_raw(api: ScriptedApi, kube: KubeClient) -> None:
-    """For /version, /healthz and the like."""
+async def test_any_path_can_be_read_raw_and_an_answer_that_is_no_success_is_an_answer(
+    api: ScriptedApi, kube: KubeClient
+) -> None:
+    """For /version, /readyz and the like: once, and with the reason in the body."""
     api.on("GET /healthz", write(b"ok", kind="text/plain"))
-    assert await kube.raw("/healthz") == b"ok"
+    assert await kube.raw("/healthz?verbose", within=SECONDS) == RawAnswer(status=200, reason="OK", body=b"ok")
+    api.on("GET /readyz", write(b"[-]etcd failed", code=500, kind="text/plain"))
+    failed = await kube.raw("/readyz", within=SECONDS)
+    assert (failed.status, failed.body) == (500, b"[-]etcd failed")
+    assert len(api.requests("GET /readyz")) == 1
+
+
+async def test_a_path_that_may_not_be_read_or_is_too_long_gives_no_answer(api: ScriptedApi, kube: KubeClient) -> None:
+    api.on("GET /readyz", refuse(403, "Forbidden", 'User "kintsugi" cannot get path "/readyz"'))
+    with pytest.raises(Forbidden, match="cannot get path"):
+        await kube.raw("/readyz", within=SECONDS)
+    api.on("GET /livez", write(b" " * ((1 << 20) + 1)))
+    with pytest.raises(KubeError, match="longer than 1 MiB"):
+        await kube.raw("/livez", within=SECONDS)
 
 
 async def test_an_answer_that_is_too_long_is_read_no_further_and_not_asked_for_again(
@@ -448,7 +464,7 @@ async def test_an_answer_that_is_too_long_is_read_no_further_and_not_asked_for_a
     monkeypatch.setattr(transport, "LONGEST_ANSWER", 1 << 20)
     api.on("GET /apis/metrics.k8s.io/v1beta1/pods", write(b" " * (3 << 20)))
     with pytest.raises(KubeError, match="longer than 1 MiB"):
-        await kube.raw("/apis/metrics.k8s.io/v1beta1/pods")
+        await kube.fetch(Request(method="GET", path="/apis/metrics.k8s.io/v1beta1/pods"))
     assert len(api.requests("GET /apis/metrics.k8s.io/v1beta1/pods")) == 1
     api.on(f"DELETE {POD}", write(b" " * (3 << 20)))
     with pytest.raises(OutcomeUnknown, match="longer than 1 MiB"):
@@ -479,7 +495,7 @@ async def test_each_answer_of_the_api_server_tells_when_it_was_written_and_betwe
         with pytest.raises(NotFound):
             await kube.get(resources.PODS, "web-1", "production")
         await kube.get(resources.PODS, "web-1", "production")
-        await kube.raw(usage)
+        await kube.raw(usage, within=SECONDS)
     *fresh, (of_cache, _, _) = heard
     assert (len(fresh), of_cache) == (2, "")
     for date, sent, received in fresh:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kintsugi.actions.secret_rows import read_secrets
 from kintsugi.commands.kinds import is_built_in
 from kintsugi.errors import Forbidden, KintsugiError, KubeError, NotFound
 from kintsugi.json_limits import MOST_IN_ANSWER, entries_of
@@ -15,7 +16,7 @@ from kintsugi.model.command import ObjectName
 from kubeobjects import predicates, unstructured
 from kubeobjects.errors import ReadError
 from kubeobjects.kept import Pod
-from kubeobjects.resources import PODS, Resource
+from kubeobjects.resources import PODS, SECRETS, Resource
 from kubeobjects.selectors import SelectorError
 from kubeobjects.unstructured import Unstructured
 
@@ -52,22 +53,33 @@ def naming_the_right(resource: Resource, *, changes: bool = False) -> Iterator[N
     except Forbidden as error:
         if changes and is_built_in(resource):
             raise
-        value = "rbac.changeKinds" if changes else "rbac.readKinds"
-        how = f"the chart's value {value}: [{resource.qualified}] grants it{' in the namespaces of its value namespaces' if changes else ''}"
-        raise Forbidden(f"{error}; {how}", status=error.status, reason=error.reason) from error
+        if changes:
+            how = f"changeKinds: [{resource.qualified}] grants it in the namespaces of its value namespaces"
+        elif resource == SECRETS:
+            how = "readSecrets: [NAMESPACE] grants it"
+        else:
+            how = f"readKinds: [{resource.qualified}] grants it"
+        raise Forbidden(f"{error}; the chart's value rbac.{how}", status=error.status, reason=error.reason) from error
 
 
 async def by_name(
     kube: KubeClient, objects: Sequence[ObjectName], namespace: str | None, *, missing_ok: bool = False
 ) -> list[Unstructured]:
-    """Read named objects. Raises NotFound naming all that are missing, unless that is no matter."""
+    """
+    Read named objects, of Secrets only their rows (`secret_rows`).
+
+    Raises NotFound naming all that are missing, unless that is no matter.
+    """
     found: list[Unstructured] = []
     missing: list[str] = []
     for asked in objects:
         try:
             with naming_the_right(asked.resource):
-                obj = await kube.get(asked.resource, asked.name, namespace)
-            found.append(unstructured.without_managed_fields(obj))
+                if asked.resource == SECRETS:
+                    found += await read_secrets(kube, namespace, name=asked.name)
+                else:
+                    obj = await kube.get(asked.resource, asked.name, namespace)
+                    found.append(unstructured.without_managed_fields(obj))
         except NotFound as error:
             missing.append(str(error))
         check_entries(found)
@@ -93,8 +105,10 @@ def check_entries(found: Sequence[object]) -> None:
 async def listed(
     kube: KubeClient, resource: Resource, namespace: str | None, *, labels: str, fields: str = ""
 ) -> list[Unstructured]:
-    """List objects of one kind."""
+    """List objects of one kind, of Secrets only their rows (`secret_rows`)."""
     with naming_the_right(resource):
+        if resource == SECRETS:
+            return await read_secrets(kube, namespace, labels=labels, fields=fields)
         listing = await kube.list(resource, namespace if resource.namespaced else None, labels=labels, fields=fields)
     return [unstructured.without_managed_fields(item) for item in listing.items]
 

@@ -213,6 +213,21 @@ def _header(text: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def _raw_path(text: str) -> str:
+    """Take the paths that only tell whether the API server is well, and the usage of pods and nodes."""
+    path, _, query = text.partition("?")
+    if path == "/metrics" or path.startswith("/metrics/"):
+        raise ValueError(
+            f"{text} is longer than what a step keeps; ask the Prometheus that scrapes it: promtool query instant"
+        )
+    if not _HEALTH.fullmatch(text) and (query or not _USAGE_PATH.fullmatch(path)):
+        raise ValueError(
+            f"{text!r} is not read: a path begins with /healthz, /livez or /readyz (?verbose, ?exclude=CHECK), /version or "
+            "/apis/metrics.k8s.io"
+        )
+    return text
+
+
 def _body(text: str) -> str:
     if text.startswith("@"):
         raise ValueError(f"-d {text} would read a file: write the body itself")
@@ -258,6 +273,13 @@ def _put_method(before: str, value: object) -> str:
     raise ValueError("write the method out: it decides whether the request changes something")
 
 
+_HEALTH = re.compile(
+    r"/(?:healthz|livez|readyz)(?:/[A-Za-z0-9_][-A-Za-z0-9_.]{0,100}){0,5}"
+    r"(?:\?(?:verbose|exclude=[-A-Za-z0-9_./]{1,100})(?:&(?:verbose|exclude=[-A-Za-z0-9_./]{1,100})){0,10})?|/version/?"
+)
+"""kubernetes.io, *Kubernetes API health endpoints*: single checks, and `verbose` and `exclude`."""
+
+_USAGE_PATH = re.compile(r"/apis/metrics\.k8s\.io(?:/[a-z0-9][-a-z0-9.]{0,252}){0,5}")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][-A-Za-z0-9_.%+=:@,]{0,100}){1,20}")
 _WORD = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9_])?")
 _put_label_value = _plain(LABEL_VALUE, "the value of a label (letters, digits, and -_. between them)")
@@ -294,6 +316,7 @@ FIELDS = ArgType(
 )
 URL = ArgType(word="URL", shape="url", convert=_url, sample="http://sample", put=_put_url)
 HOST = ArgType(word="HOST", convert=matching(_HOST, "a host name or an address"), sample="sample", put=_put_host)
+RAW_PATH = ArgType(word="PATH", convert=_raw_path, sample="/readyz", put=_put_name)
 JSON = ArgType(word="JSON", convert=_json, sample={"sample": 1}, put=_put_json)
 _A_KEY = matching(_LABEL_KEY, "the key of a label or an annotation")
 KEY_VALUE = ArgType(word="KEY=VALUE", convert=key_value(_A_KEY), sample="sample=sample", put=_put_mark)

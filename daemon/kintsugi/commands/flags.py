@@ -10,9 +10,9 @@ FIELDS = Flag(names=("--field-selector",), key="fields", kind=arg_types.FIELDS)
 SORT_BY = Flag(names=("--sort-by",), key="sort_by", kind=arg_types.SORT)
 TIMEOUT = Flag(names=("--timeout",), key="timeout", kind=arg_types.DURATION, waits=True)
 
-OUTPUT = Flag(names=("-o", "--output"), kind=arg_types.OUTPUT)
+OUTPUT = Flag(names=("-o", "--output"), key="output", kind=arg_types.OUTPUT)
 NO_HEADERS = Flag(names=("--no-headers",))
-SHOW_LABELS = Flag(names=("--show-labels",))
+SHOW_LABELS = Flag(names=("--show-labels",), key="show_labels")
 WAITS = Flag(names=("--wait",))
 
 WATCH = Flag(names=("-w", "--watch"), refused="a step polls on its own: give it `within` (until it holds) or `for`")

@@ -19,8 +19,13 @@ MARKABLE = (
 )
 PATCHABLE = MARKABLE[:-2]
 
-SECRETS_STAY = "a Secret's content must not reach the ledger"
-"""The reason for which Secrets are not readable."""
+OR_ROWS = (*READABLE, of.SECRETS)
+"""The kinds that are shown to a person: of Secrets only the rows, in which no content is."""
+
+USE_TOP = "kubectl top reads the usage of pods and nodes"
+
+SECRETS_STAY = "a Secret's content must not reach Kintsugi"
+"""The reason for which a Secret is not read."""
 
 _changeable: set[str] = set()
 

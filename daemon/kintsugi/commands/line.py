@@ -135,7 +135,7 @@ def _phrase_row(tool: str, texts: list[str]) -> tuple[CommandSpec, list[str]]:
 def _kubectl_row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
     leading, word, rest = _next_word("kubectl", texts)
     phrase = f"kubectl {word}"
-    if any(verb.startswith(f"{phrase} ") for verb in by_verb()):
+    if any(verb.startswith(f"{phrase} ") and not verb.startswith(f"{phrase} --") for verb in by_verb()):
         more, second, rest = _next_word(phrase, rest)
         leading, phrase = leading + more, f"{phrase} {second}"
     verbs = [verb.removeprefix("kubectl ") for verb in by_verb() if verb.startswith("kubectl ")]
@@ -146,7 +146,13 @@ def _kubectl_row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
         known = ", ".join(verbs)
         meant = f"kubectl {near}" if near else ""
         raise CommandProblem(f"{phrase!r} is not a known command: known are kubectl {known}", meant=meant)
-    return by_verb()[phrase], leading + rest
+    return by_verb()[_with_switch(phrase, rest)], leading + rest
+
+
+def _with_switch(phrase: str, texts: list[str]) -> str:
+    """Return the verb of a phrase whose flag makes it another command, as in `kubectl get --raw`."""
+    given = {text.partition("=")[0] for text in texts[: _own(texts)] if not text.endswith("=false")}
+    return next((verb for verb in by_verb() if verb.startswith(f"{phrase} --") and verb.split()[-1] in given), phrase)
 
 
 def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]]:

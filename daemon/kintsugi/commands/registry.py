@@ -17,7 +17,7 @@ from kintsugi.model.command import Command
 from kubeobjects.spelling import nearest
 
 BUILT_IN = (
-    *("get", "describe", "logs", "exec", "top", "list_events", "wait", "can_i", "diagnose", "check"),
+    *("get", "get_raw", "describe", "logs", "exec", "top", "list_events", "wait", "can_i", "diagnose", "check"),
     *("delete", "scale"),
     *("rollout_status", "rollout_undo", "rollout_restart", "rollout"),
     *("drain", "evict"),

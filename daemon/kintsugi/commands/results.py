@@ -12,6 +12,7 @@ from kintsugi.expressions import (
     ANY,
     BOOL,
     DOUBLE,
+    DURATION,
     INT,
     STRING,
     TIMESTAMP,
@@ -23,7 +24,7 @@ from kintsugi.expressions import (
 )
 from kintsugi.model.command import ObjectName
 from kubeobjects.kept import KEPT
-from kubeobjects.resources import Resource
+from kubeobjects.resources import SECRETS, Resource
 
 REVISION = Struct(
     "Revision",
@@ -52,6 +53,15 @@ USE = Struct(
 )
 """
 The usage of one pod or node; in per cent of a node's allocatable resources, or of a pod's limit (0 without a limit).
+"""
+
+SECRET = Struct(
+    "Secret",
+    {**dict.fromkeys(("kind", "name", "namespace", "type"), STRING), "keys": INT, "age": DURATION},
+)
+"""
+The row of a Secret: `keys` says how many there are, `age` is rounded down as kubectl prints it, and absent where the server does not
+know it.
 """
 
 FINDING = Struct(
@@ -104,7 +114,17 @@ ANSWER: Mapping[str, Type] = {"met": BOOL, "answer": STRING}
 """The result of `kintsugi check`: whether a single pod meets the checks of its service, and its answer."""
 
 DECISION: Mapping[str, Type] = {"allowed": BOOL, "reason": STRING}
-RESPONSE: Mapping[str, Type] = {"status": INT, "body": STRING, "headers": MapOf(STRING), "json": ANY}
+RULE = Struct(
+    "Rule",
+    dict.fromkeys(("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"), ListOf(STRING)),
+)
+"""Rights of our own identity, as RBAC writes them: without `resourceNames` for each object."""
+
+RULES: Mapping[str, Type] = {"rules": ListOf(RULE), "incomplete": BOOL}
+"""`incomplete`: the API server cannot list all rights, so that a missing one may be granted."""
+
+BODY: Mapping[str, Type] = {"status": INT, "body": STRING, "json": ANY}
+RESPONSE: Mapping[str, Type] = {**BODY, "headers": MapOf(STRING)}
 LOOKUP: Mapping[str, Type] = {"addresses": ListOf(STRING)}
 CONNECTION: Mapping[str, Type] = {"open": BOOL}
 OUTPUT: Mapping[str, Type] = {"lines": ListOf(STRING), "text": STRING, "exitCode": INT}
@@ -124,7 +144,9 @@ ObjectType = Callable[[Resource], Type]
 
 
 def object_type(resource: Resource) -> Type:
-    """Return the type of one kind of object: the fields that are kept, ANY where none are."""
+    """Return the type of one kind of object: the fields that are kept, ANY where none are; of a Secret its row."""
+    if resource == SECRETS:
+        return SECRET
     kept = KEPT.get(resource)
     return struct_type(kept) if kept else ANY
 

@@ -32,7 +32,8 @@ from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.object_cache import T
 from kintsugi.kube.pages import Page, Reader, iter_objects, pages
 from kintsugi.kube.repeats import persist
-from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
+from kintsugi.kube.tables import TABLE, rows_of
+from kintsugi.kube.transport import AnswerListener, RawAnswer, Transport, ignore_answer
 from kintsugi.offload import processed
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS, Resource
@@ -51,6 +52,7 @@ SCALE = "scale"
 """The subresource that objects of many kinds have, with their replicas wherever their kind keeps them."""
 
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_RULES_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 _ESCAPED = (
@@ -160,6 +162,24 @@ class KubeClient:
     async def get_metadata(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Read the metadata of one object, as PartialObjectMetadata: its content is not sent."""
         return await self._json(Request(method="GET", path=resource.path(namespace, name), accept=_METADATA))
+
+    async def table(
+        self, resource: Resource, namespace: str, *, name: str = "", labels: str = "", fields: str = ""
+    ) -> Sequence[Mapping[str, object]]:
+        """
+        Read the columns that the server itself prints of objects, of one where `name` is given, without the objects.
+
+        Raises KubeError where the answer is no table, or has more than `MOST_OBJECTS` rows.
+        """
+        query = {"includeObject": "None", "labelSelector": labels, "fieldSelector": fields}
+        request = Request(
+            method="GET", path=resource.path(namespace, name or None), params=_present(query), accept=TABLE
+        )
+        body = await self.fetch(request)
+        rows = await processed(len(body), partial(rows_of, request, body))
+        if len(rows) > MOST_OBJECTS:
+            raise KubeError(f"{request}: {_TOO_LONG}")
+        return rows
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
@@ -326,9 +346,25 @@ class KubeClient:
         except TimeoutError as error:
             raise unanswered(request, f"the command has not ended within {deadline.total_seconds():g} s") from error
 
-    async def raw(self, path: str) -> bytes:
-        """Read any path as it is answered: /version, /healthz, /openapi/v3."""
-        return await self.fetch(Request(method="GET", path=path))
+    async def raw(self, path: str, *, within: timedelta) -> RawAnswer:
+        """
+        Ask once for any path, with its query, and return the answer of any status: /readyz is 500 where a check fails.
+
+        Raises a KubeError for an answer that says nothing about the path (401, 403, 429), and for one above 1 MiB.
+        """
+        within = min(within, self._settings.request_timeout)
+        return await self._transport.ask(Request(method="GET", path=path, accept="*/*"), total=within, longest=1 << 20)
+
+    async def rules(self, namespace: str) -> Json:
+        """Ask the server for all rights that we have in a namespace: the `status` of a SelfSubjectRulesReview."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace},
+        }
+        answer = await self._json(Request(method="POST", path=_RULES_REVIEWS, body=encode(review)))
+        status = answer.get("status")
+        return status if isinstance(status, dict) else {}
 
     def stream(
         self, request: Request, *, silence: timedelta | None

@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 from urllib.parse import urlencode
@@ -95,6 +95,15 @@ class Throttle:
         return max(-self._tokens, 0) / self._qps
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawAnswer:
+    """An answer of any status."""
+
+    status: int
+    reason: str
+    body: bytes
+
+
 def ignore_answer(_date: str, _sent: float, _received: float) -> None:
     """Ignore an answer."""
 
@@ -162,6 +171,21 @@ class Transport:
             async with response:
                 return await _whole(request, response)
 
+    async def ask(self, request: Request, *, total: timedelta, longest: int) -> RawAnswer:
+        """
+        Send a read and return its answer, whatever its status, but for those of our own rights and of too many requests.
+
+        Raises a KubeError as `send` does, also where the answer has more than `longest` bytes.
+        """
+        await self._throttle.pass_through(request, within=total.total_seconds())
+        with _in_our_words(request):
+            response = await self._answered(request, self._limits(total=total, silence=self._settings.read_timeout))
+            async with response:
+                if response.status in (401, 403, 429):
+                    raise await _refusal(request, response)
+                body = await _whole(request, response, longest)
+                return RawAnswer(status=response.status, reason=response.reason or "", body=body)
+
     @asynccontextmanager
     async def stream(self, request: Request, *, silence: timedelta | None) -> AsyncIterator[AsyncIterator[bytes]]:
         """
@@ -220,17 +244,20 @@ class Transport:
         return refusal(request, status, b"")
 
     async def _open(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        response = await self._answered(request, limits)
+        if 200 <= response.status < 300:
+            return response
+        async with response:
+            raise await _refusal(request, response)
+
+    async def _answered(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         access = self._authentication.access
         response = await self._exchange(request, access, limits)
         if response.status == 401:
             response.close()
             renewed = await self._authentication.renew(access)
             response = await self._exchange(request, renewed, limits)
-        if 200 <= response.status < 300:
-            return response
-        async with response:
-            body = await response.content.read(_LIMIT_OF_ERROR_BODY)
-            raise refusal(request, response.status, body, response.headers.get("Retry-After"))
+        return response
 
     async def _exchange(
         self, request: Request, access: Access, limits: aiohttp.ClientTimeout
@@ -327,16 +354,21 @@ async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIt
             raise StreamSilent(f"{request}: the answer was lost: {error}") from error
 
 
-async def _whole(request: Request, response: aiohttp.ClientResponse) -> bytes:
+async def _refusal(request: Request, response: aiohttp.ClientResponse) -> KubeError:
+    body = await response.content.read(_LIMIT_OF_ERROR_BODY)
+    return refusal(request, response.status, body, response.headers.get("Retry-After"))
+
+
+async def _whole(request: Request, response: aiohttp.ClientResponse, longest: int | None = None) -> bytes:
     """
     Read an answer. Raises KubeError, or OutcomeUnknown for a change, when it is too long: the request is not repeated.
     """
-    parts, size = list[bytes](), 0
+    parts, size, longest = list[bytes](), 0, longest or LONGEST_ANSWER
     async for part in response.content.iter_any():
         size += len(part)
-        if size > LONGEST_ANSWER:
+        if size > longest:
             kind = OutcomeUnknown if request.changes else KubeError
-            raise kind(f"{request}: the answer is longer than {LONGEST_ANSWER >> 20} MiB")
+            raise kind(f"{request}: the answer is longer than {longest >> 20} MiB")
         parts.append(part)
     return b"".join(parts)
 

@@ -26,6 +26,7 @@ class Verb(StrEnum):
     """A row of the grammar: the words that start a command."""
 
     GET = "kubectl get"
+    GET_RAW = "kubectl get --raw"
     DESCRIBE = "kubectl describe"
     DELETE = "kubectl delete"
     SCALE = "kubectl scale"
@@ -45,6 +46,7 @@ class Verb(StrEnum):
     LABEL = "kubectl label"
     ANNOTATE = "kubectl annotate"
     CAN_I = "kubectl auth can-i"
+    CAN_I_LIST = "kubectl auth can-i --list"
     CURL = "curl"
     NSLOOKUP = "nslookup"
     NC = "nc -z"

@@ -9,11 +9,13 @@ runs probes, `changes` runs actions.
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
+from pprint import pformat
 
 import structlog
 
@@ -96,7 +98,8 @@ def identity(value: object) -> Item:
         case {"name": str(name), "priority": int()}:
             return Item(kind="service", key=name, value={"name": name})
         case _:
-            return Item(kind="", key=repr(value), value=value)
+            # A row has its fields in another order each time that its list is evaluated.
+            return Item(kind="", key=pformat(value, width=sys.maxsize), value=value)
 
 
 async def run_for_each(

@@ -259,7 +259,7 @@ def _request(command: Curl) -> HttpRequest:
 
 def _result(command: Curl, response: HttpResponse, body: str) -> Result:
     names: dict[str, object] = {"status": response.status, "body": body, "headers": dict(response.headers)}
-    if (content := _json(body)) is not None:
+    if (content := json_in(body)) is not None:
         names["json"] = content
     cut = ", cut" if response.cut or len(body) < len(response.body) else ""
     error = command.fail and response.status >= 400
@@ -270,7 +270,7 @@ def _result(command: Curl, response: HttpResponse, body: str) -> Result:
     )
 
 
-def _json(body: str) -> object:
+def json_in(body: str) -> object:
     """Return the body as JSON, for any content type; None when it is not JSON, nested too deep, or has too many entries."""
     if is_too_deep(body.encode(), DEEPEST_ANSWER):
         return None

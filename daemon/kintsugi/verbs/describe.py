@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import api_objects
+from kintsugi.actions import api_objects, secret_rows
 from kintsugi.actions.api_objects import by_name, listed, summary
 from kintsugi.actions.description import clip, described, events_about
 from kintsugi.actions.probe import ProbeContext, Result, of_objects
@@ -14,7 +14,7 @@ from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.kinds import READABLE, SECRETS_STAY
+from kintsugi.commands.kinds import OR_ROWS, USE_TOP
 from kintsugi.commands.references import kinds_of, named, namespace_for, one_kind
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import kind, named_objects, namespace_option, option
@@ -22,7 +22,7 @@ from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kubeobjects import unstructured
-from kubeobjects.resources import Resource
+from kubeobjects.resources import SECRETS, Resource
 from kubeobjects.unstructured import Unstructured
 
 
@@ -62,9 +62,9 @@ class DescribeVerb(ProbeVerb[Describe]):
         flags=(*flags.KUBECTL, flags.LABELS, Flag(names=("--show-events",))),
         arguments=(REFERENCE, NAME),
         build=build,
-        resources=READABLE,
+        resources=OR_ROWS,
         discovered=True,
-        only=SECRETS_STAY,
+        only=USE_TOP,
         result=results.DESCRIPTION,
     )
 
@@ -100,6 +100,8 @@ VERBS = (DescribeVerb(),)
 
 
 async def _description(kube: KubeClient, resource: Resource, item: Unstructured) -> str:
+    if resource == SECRETS:
+        return secret_rows.described(item)
     # Events about what lives in no namespace are in `default`; they carry no uid that could be relied on.
     asked = replace(api_objects.named(resource, item), uid=unstructured.uid(item) if resource.namespaced else "")
     namespace = unstructured.nested_string(item, "metadata", "namespace") or "default"

@@ -13,8 +13,9 @@ from kintsugi.actions.probe import ProbeContext, Result, of_objects
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE, TEXT
+from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.kinds import READABLE, SECRETS_STAY
+from kintsugi.commands.kinds import OR_ROWS, SECRETS_STAY, USE_TOP
 from kintsugi.commands.references import kinds_of, named, scope_of
 from kintsugi.commands.results import ObjectType, column_name
 from kintsugi.commands.words import named_objects, option, scope, switch
@@ -57,6 +58,8 @@ def build(parsed: ParsedCommand) -> Get:
     found = named(parsed, (*(replace(each, text=ALL) if each.text == "all" else each for each in first), *rest))
     labels, fields = parsed.text("labels"), parsed.text("fields")
     everywhere = parsed.on("everywhere")
+    if of.SECRETS in found.resources + kinds_of(found.objects):
+        _check_secrets(parsed)
     if found.objects and (labels or fields):
         raise parsed.misused("names and a selector exclude each other")
     if found.objects and everywhere:
@@ -73,6 +76,21 @@ def build(parsed: ParsedCommand) -> Get:
     )
 
 
+def _check_secrets(parsed: ParsedCommand) -> None:
+    """Refuse what asks for more of Secrets than is read of them, which would silently be something else."""
+    formatted = "" if parsed.text("output") in ("", "wide", "name") else f"-o {parsed.text('output')}"
+    keys = ("template", "label_columns", "show_labels", "sort_by")
+    if more := formatted or next((f"--{key.replace('_', '-')}" for key in keys if parsed.on(key)), ""):
+        raise CommandProblem(
+            f"{parsed.spec.verb}: of a Secret a step gets the name, type, number of keys and age, and {more} asks for more: "
+            f"{SECRETS_STAY}; write a step for a person: `manual:`"
+        )
+    if parsed.on("everywhere"):
+        raise CommandProblem(
+            f"{parsed.spec.verb}: of Secrets in all namespaces the namespaces are not read; write -n NAMESPACE"
+        )
+
+
 class GetVerb(ProbeVerb[Get]):
     """Objects by name, or lists of one kind or several."""
 
@@ -87,18 +105,17 @@ class GetVerb(ProbeVerb[Get]):
         flags=(
             *flags.KUBECTL,
             *(flags.EVERYWHERE, flags.LABELS, flags.FIELDS, flags.SORT_BY, flags.OUTPUT, flags.NO_HEADERS),
-            *(flags.SHOW_LABELS, *(Flag(names=(name,)) for name in ("--show-kind", "--show-managed-fields"))),
-            *(
-                Flag(names=names, kind=TEXT)
-                for names in (("-L", "--label-columns"), ("--template",), ("--chunk-size",))
-            ),
+            *(flags.SHOW_LABELS, Flag(names=("-L", "--label-columns"), key="label_columns", kind=TEXT)),
+            Flag(names=("--template",), key="template", kind=TEXT),
+            *(Flag(names=(name,)) for name in ("--show-kind", "--show-managed-fields")),
+            Flag(names=("--chunk-size",), kind=TEXT),
             *(flags.WATCH, Flag(names=("--ignore-not-found",), key="ignore_not_found")),
         ),
         arguments=(REFERENCE, NAME),
         build=build,
-        resources=READABLE,
+        resources=OR_ROWS,
         discovered=True,
-        only=SECRETS_STAY,
+        only=USE_TOP,
     )
 
     @override

@@ -8,11 +8,12 @@ from enum import StrEnum
 
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands.arg_types import REFERENCE
+from kintsugi.commands.kinds import SECRETS_STAY
 from kintsugi.commands.template import ArgTemplate, ParsedTemplate
 from kintsugi.expressions import ANY, Expression, ExpressionProblem, Scope
 from kintsugi.model.command import ObjectName
 from kintsugi_import.shell import KUBECTL, Statement
-from kubeobjects.resources import Resource
+from kubeobjects.resources import SECRETS, Resource
 
 _SCOPE = Scope(names=dict.fromkeys(("params", "steps", "each", "service"), ANY))
 
@@ -164,6 +165,8 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     line, format_note = _without_format(line)
     line, more = _normal(with_values(line, values))
     reading = _parsed(line)
+    if format_note and reading.run and SECRETS in kinds_of(reading.run):
+        return _person(SECRETS_STAY)
     if statement.filters and (reading.changes or not all(map(_is_filter, statement.filters))):
         return _person(f"its output goes on into {_shown(statement.filters[-1])}")
     return reading if reading.handling is Handling.PERSON else replace(reading, notes=(*notes, *format_note, *more))

@@ -59,6 +59,21 @@ async def test_a_user_can_ask_for_their_own_rights(api: ApiUser, expected: Check
     assert (await api.create(path, review(api, verb="delete", resource="pods"))).body["status"]["allowed"] is True
 
 
+async def test_a_user_can_ask_for_all_their_rights_in_a_namespace(api: ApiUser) -> None:
+    reader = api.may("reader", READ_PODS, {**READ_PODS, "resources": ["configmaps"], "resourceNames": ["mine"]})
+    kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
+    path = f"{REVIEWS}/selfsubjectrulesreviews"
+    own = await reader.create(path, {**kind, "spec": {"namespace": api.namespace}})
+    other = await reader.create(path, {**kind, "spec": {"namespace": "default"}})
+    assert (own.status, other.status) == (201, 201)
+    rules = own.body["status"]["resourceRules"]
+    for rule in (READ_PODS, {**READ_PODS, "resources": ["configmaps"], "resourceNames": ["mine"]}):
+        assert rule in rules
+        assert rule not in other.body["status"]["resourceRules"]
+    assert isinstance(own.body["status"]["nonResourceRules"], list)
+    assert isinstance(own.body["status"]["incomplete"], bool)
+
+
 async def test_an_administrator_can_ask_for_the_rights_of_others(api: ApiUser) -> None:
     api.may("reader", READ_PODS)
     user = f"system:serviceaccount:{api.namespace}:reader"

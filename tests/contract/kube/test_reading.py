@@ -1,7 +1,9 @@
 """Reading: get, list, selectors, pages, and what is not there."""
 
+import re
+
 from tests.contract.kube.objects import config, unscheduled
-from tests.contract.kube.talk import CORE, DISCOVERY, METADATA, ApiUser, Check, Json
+from tests.contract.kube.talk import CORE, DISCOVERY, METADATA, TABLE, ApiUser, Check, Json
 
 
 async def test_an_object_is_read_as_it_was_created(api: ApiUser, expected: Check) -> None:
@@ -23,6 +25,20 @@ async def test_the_metadata_of_an_object_are_read_without_its_content(api: ApiUs
     }
     (entry,) = read.body["metadata"]["managedFields"]
     assert "f:key" in entry["fieldsV1"]["f:data"]
+
+
+async def test_a_table_shows_secrets_without_their_content(api: ApiUser) -> None:
+    await api.create(api.path("secrets"), {"metadata": {"name": "token"}, "stringData": {"a": "b", "c": "d"}})
+    for path in (api.path("secrets", "token"), api.path("secrets")):
+        read = await api.send("GET", path, accept=TABLE, includeObject="None", fieldSelector="metadata.name=token")
+        assert (read.status, read.body["kind"]) == (200, "Table")
+        assert [each["name"] for each in read.body["columnDefinitions"]] == ["Name", "Type", "Data", "Age"]
+        (row,) = read.body["rows"]
+        assert row["cells"][:3] == ["token", "Opaque", 2]
+        assert re.fullmatch(r"\d+s", row["cells"][3])
+        assert row["object"] is None
+    (whole,) = (await api.send("GET", api.path("secrets", "token"), accept=TABLE, includeObject="Object")).body["rows"]
+    assert whole["object"]["data"] == {"a": "Yg==", "c": "ZA=="}
 
 
 async def test_an_object_that_is_not_there_is_named(api: ApiUser, expected: Check) -> None:

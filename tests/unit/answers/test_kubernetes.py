@@ -24,7 +24,7 @@ from kintsugi.errors import KintsugiError, KubeError, OutcomeUnknown
 from kintsugi.kube.api_errors import LONGEST_RETRY_AFTER, Request, refusal
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.kube.execution import Executed
-from kintsugi.kube.transport import Transport
+from kintsugi.kube.transport import RawAnswer, Transport
 from kintsugi.settings import KubeSettings
 from kubeobjects import resources
 from kubeobjects.resources import PODS, Resource
@@ -79,11 +79,14 @@ def a_list(resource: Resource) -> dict[str, object]:
     return {"kind": "List", "metadata": {"resourceVersion": "500"}, "items": [dict(each) for each in seen()[resource]]}
 
 
+RIGHTS = {"resourceRules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}], "incomplete": False}
 BODIES = (
     a_list(PODS),
     a_list(resources.DEPLOYMENTS),
     dict(seen()[PODS][0]),
+    {"kind": "Table", "columnDefinitions": [{"name": "Name"}], "rows": [{"cells": ["web-tls"], "object": None}]},
     {"kind": "SelfSubjectAccessReview", "status": {"allowed": True}},
+    {"kind": "SelfSubjectRulesReview", "status": RIGHTS},
 )
 
 
@@ -96,8 +99,12 @@ async def test_any_answer_to_a_request_is_read_or_refused_by_name(body: bytes) -
         assert isinstance((await kube.list(PODS, "production")).items, list)
     with refused_by_name("/api/v1/namespaces/production/pods/web-1"):
         assert isinstance(await kube.get(PODS, "web-1", "production"), dict)
+    with refused_by_name("/api/v1/namespaces/production/secrets"):
+        assert all(isinstance(each, dict) for each in await kube.table(resources.SECRETS, "production"))
     with refused_by_name("selfsubjectaccessreviews"):
         assert await kube.can_i("get", PODS, "production") in (True, False)
+    with refused_by_name("selfsubjectrulesreviews"):
+        assert isinstance(await kube.rules("production"), dict)
     try:
         await kube.patch(PODS, "web-1", "production", {}, kind=PatchKind.MERGE)
     except OutcomeUnknown as error:
@@ -118,6 +125,9 @@ LOOKS = (
     "kubectl exec database-0 -- psql -U postgres -c 'SELECT 1'",
     "kubectl logs deployment/web-app-deployment",
     "kubectl auth can-i get pods",
+    "kubectl auth can-i --list",
+    "kubectl get secrets",
+    "kubectl get --raw /readyz",
 )
 
 
@@ -137,6 +147,15 @@ class Anything:
 
     async def can_i(self, *_: object, **__: object) -> bool:
         return True
+
+    async def rules(self, *_: object) -> object:
+        return self._objects[0]
+
+    async def table(self, *_: object, **__: object) -> object:
+        return list(self._objects)
+
+    async def raw(self, *_: object, **__: object) -> RawAnswer:
+        return RawAnswer(status=200, reason="OK", body=self._said)
 
     async def logs(self, *_: object, **__: object) -> AsyncIterator[bytes]:
         yield self._said

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from kintsugi.commands.kinds import MARKABLE, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
+from kintsugi.commands.kinds import MARKABLE, OR_ROWS, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
 from kintsugi.commands.registry import by_verb
 from kintsugi.model.command import Command, Delete, Exec, ObjectName, Patch, Psql, SetMetadata, Verb
-from kintsugi.verbs.can_i import CanI
+from kintsugi.verbs.can_i import CanI, ListRights
 from kintsugi.verbs.check import CheckPod
 from kintsugi.verbs.create_job import CreateJob
 from kintsugi.verbs.curl import Curl
@@ -17,6 +17,7 @@ from kintsugi.verbs.diagnose import Diagnose
 from kintsugi.verbs.drain import Cordon, Drain
 from kintsugi.verbs.evict import Evict
 from kintsugi.verbs.get import Get
+from kintsugi.verbs.get_raw import GetRaw
 from kintsugi.verbs.instant_query import InstantQuery
 from kintsugi.verbs.list_events import Events
 from kintsugi.verbs.logs import Logs
@@ -70,7 +71,7 @@ def place_for(resources: list[Resource]) -> st.SearchStrategy[str]:
 @st.composite
 def gets(draw: st.DrawFn) -> Get:
     if draw(st.booleans()):
-        found = draw(objects_of(READABLE))
+        found = draw(objects_of(OR_ROWS))
         namespace = draw(place_for([each.resource for each in found])) or None
         return Get(objects=found, namespace=namespace, ignore_not_found=draw(st.booleans()))
     resources = draw(st.lists(st.sampled_from(READABLE), min_size=1, max_size=3, unique=True))
@@ -88,9 +89,9 @@ def gets(draw: st.DrawFn) -> Get:
 @st.composite
 def describes(draw: st.DrawFn) -> Describe:
     if draw(st.booleans()):
-        found = draw(objects_of(READABLE))
+        found = draw(objects_of(OR_ROWS))
         return Describe(objects=found, namespace=draw(place_for([each.resource for each in found])))
-    resource = draw(st.sampled_from(READABLE))
+    resource = draw(st.sampled_from(OR_ROWS))
     return Describe(resource=resource, namespace=draw(place_for([resource])), labels=draw(maybe_selectors))
 
 
@@ -327,6 +328,13 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         tops(),
         curls(),
         can_is(),
+        st.builds(ListRights, namespace=names),
+        st.builds(
+            GetRaw,
+            path=st.sampled_from(
+                ["/readyz?verbose&exclude=etcd", "/livez/ping", "/apis/metrics.k8s.io/v1beta1/nodes/a"]
+            ),
+        ),
         execs(),
         psqls(),
         fetches(),

@@ -101,7 +101,7 @@ def test_a_name_has_no_capitals(line: str) -> None:
         bind(line, {"x": "Web"})
 
 
-@pytest.mark.parametrize("value", ["pods", "pods,secrets", "all", "secret/x", "pod/a/b", "node"])
+@pytest.mark.parametrize("value", ["pods", "pods,secrets", "all", "pods.metrics.k8s.io/x", "pod/a/b", "node"])
 @pytest.mark.parametrize("line", ["kubectl scale ${x} --replicas=1", "kubectl get ${x}", "kubectl delete ${x}"])
 def test_a_value_alone_is_an_object_and_never_a_whole_type(line: str, value: str) -> None:
     with pytest.raises(CommandProblem):

@@ -80,7 +80,24 @@ DANGEROUS = [
     ("kubectl scale deployment --all --replicas=1", "forEach"),
     ("kubectl scale deployment web --replicas=-1", "less than 0"),
     ("kubectl scale pod a --replicas=1", "does not take pod"),
-    ("kubectl get secret a", "must not reach the ledger"),
+    ("kubectl get secret a -o yaml", "-o yaml asks for more: a Secret's content must not reach Kintsugi; write a step"),
+    ("kubectl get secret a -o jsonpath='{.data.password}'", "asks for more"),
+    ("kubectl get pods,secrets -o custom-columns=A:.data", "asks for more"),
+    ("kubectl get secret a --template='{{.data}}'", "--template asks for more"),
+    ("kubectl get secrets --show-labels", "--show-labels asks for more"),
+    ("kubectl get secrets -L app", "--label-columns asks for more"),
+    ("kubectl get secrets --sort-by=.data.a", "--sort-by asks for more"),
+    ("kubectl get secrets -A", "write -n NAMESPACE"),
+    ("kubectl wait secret/a --for=jsonpath='{.data.a}'=b", "must not reach Kintsugi"),
+    ("kubectl get --raw /api/v1/secrets", "is not read: a path begins with /healthz, /livez or /readyz"),
+    ("kubectl get --raw /apis/metrics.k8s.io/../apps/v1/deployments", "is not read"),
+    ("kubectl get --raw /apis/metrics.k8s.io/v1beta1/pods?watch=true", "is not read"),
+    ("kubectl get --raw /metrics", "promtool query instant"),
+    ("kubectl get --raw /readyz pods", "a path alone"),
+    ("kubectl get pods --raw", "requires an argument"),
+    ("kubectl auth can-i --list get pods", "takes no arguments"),
+    ("kubectl auth can-i --list=false", "the flag --list is not known"),
+    ("kubectl auth can-i --list --as=system:serviceaccount:a:b", "as itself"),
     ("kubectl get pods --context=other", "its own cluster"),
     ("kubectl get pods --as admin", "its own cluster"),
     ("kubectl get pods -w", "within"),
@@ -187,7 +204,7 @@ def test_a_verb_of_kubectl_that_no_runbook_has_says_what_to_write_instead(line: 
     assert not said.value.suggestion
 
 
-@pytest.mark.parametrize("line", ["kubectl gs cluster", "kubectl get pods --raw", "kubectl auth can-i --list"])
+@pytest.mark.parametrize("line", ["kubectl gs cluster", "kubectl get pods --raw", "kubectl auth can-i --zones"])
 def test_no_word_is_suggested_that_is_far_from_what_was_written(line: str) -> None:
     with pytest.raises(CommandProblem) as said:
         parse(line, namespace="x")

@@ -105,7 +105,7 @@ def rights(role: str) -> set[tuple[str, str, str]]:
 
 def triples(rule: Json, groups: str, resources: str, verbs: str) -> Iterator[tuple[str, str, str]]:
     """Go through what a rule of a role or of a policy names together."""
-    for group in rule[groups]:
+    for group in rule.get(groups, ()):
         yield from ((group, resource, verb) for resource in rule[resources] for verb in rule[verbs])
 
 
@@ -123,6 +123,14 @@ def test_all_that_is_watched_may_be_read_and_no_more() -> None:
     Caches.of(None, note)  # type: ignore[arg-type]
     wanted = {(each.group, each.plural, verb) for each in watched for verb in ("get", "list", "watch")}
     assert rights("kintsugi-see") == wanted
+    paths = [
+        rule
+        for each in of_kind("least-rights.yaml", "ClusterRole")
+        for rule in each["rules"]
+        if "resources" not in rule
+    ]
+    health = [path for name in ("healthz", "livez", "readyz") for path in (f"/{name}", f"/{name}/*")]
+    assert paths == [{"nonResourceURLs": [*health, "/version"], "verbs": ["get"]}]
 
 
 def test_changes_are_deleting_evicting_and_resizing_pods_and_patching_workloads() -> None:

@@ -117,6 +117,20 @@ async def test_looks_for_each_item_put_their_lists_together() -> None:
     assert bench.step("all").state is StepState.DONE
 
 
+async def test_rows_are_the_same_items_when_their_list_is_evaluated_again() -> None:
+    """Whatever the order in which an evaluation gives their fields."""
+    fields = ("name", "namespace", "cpuMillicores", "memoryBytes", "cpuPercent", "memoryPercent")
+    rows = [{**dict.fromkeys(fields, 1), "name": f"web-{number}", "namespace": "production"} for number in range(5)]
+    steps = """\
+    - {id: usage, run: kubectl top pods}
+    - {id: looks, forEach: steps.usage.items, run: "kubectl get pod ${each.name}"}
+    - {id: all, run: kubectl get pods, when: size(steps.looks.items) == 5}
+    """
+    answers = {"kubectl top": {"items": rows}, "kubectl get": {"items": [{}]}}
+    bench = await driven(steps, healed_at=30, answers=answers)
+    assert bench.step("all").state is StepState.DONE
+
+
 async def test_steps_for_each_item_are_done_item_by_item() -> None:
     steps = """\
     - id: each_pod

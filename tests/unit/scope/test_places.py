@@ -210,7 +210,7 @@ def test_an_unknown_word_for_a_parameter_is_an_error() -> None:
 
 def test_a_kind_without_kept_fields_may_be_anything() -> None:
     assert object_type(resources.PODS) == POD
-    assert object_type(resources.SECRETS) == ANY
+    assert object_type(resources.CONFIGMAPS) == ANY
 
 
 @pytest.mark.parametrize(

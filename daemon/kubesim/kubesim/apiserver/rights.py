@@ -145,7 +145,9 @@ def review(path: str, body: Json, caller: User, users: Users) -> Json:
             del answer["spec"]
             return {**answer, "status": {"userInfo": {"username": caller.name, "groups": ["system:authenticated"]}}}
         case "SelfSubjectRulesReview":
-            return {**answer, "status": {"resourceRules": [_rule(rule) for rule in caller.rules], "incomplete": False}}
+            namespace = answer["spec"].get("namespace", "")
+            rules = [_rule(rule) for rule in caller.rules if not rule.namespaces or namespace in rule.namespaces]
+            return {**answer, "status": {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}}
         case "SubjectAccessReview":
             subject = users.named(str(answer["spec"].get("user", "")))
         case _:

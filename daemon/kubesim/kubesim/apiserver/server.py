@@ -238,14 +238,15 @@ class Server:
         if reply.text is not None:
             return web.Response(text=reply.text)
         if exchange.verb in ("get", "list") and not target.subresource and wants_table(exchange.accept):
-            return _json(self._table(target, reply.body), reply.status)
+            shown = exchange.http.query.get("includeObject", "Metadata")
+            return _json(self._table(target, reply.body, shown), reply.status)
         if exchange.verb == "get" and not target.subresource and wants_metadata(exchange.accept):
             return _json(metadata_of(reply.body), reply.status)
         return _json(reply.body, reply.status)
 
-    def _table(self, target: Target, body: Json) -> Json:
+    def _table(self, target: Target, body: Json, shown: str) -> Json:
         items, metadata = (body["items"], body["metadata"]) if "items" in body else ([body], {})
-        return table_of(target.resource, items, metadata, self._parts.time.now())
+        return table_of(target.resource, items, metadata, self._parts.time.now(), include_object=shown)
 
 
 def _described(method: str, path: str, accept: str) -> web.Response:

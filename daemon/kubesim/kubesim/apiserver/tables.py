@@ -38,14 +38,18 @@ def metadata_of(item: Json) -> Json:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
 
 
-def table_of(resource: Resource, items: Iterable[Json], metadata: Json, now: datetime) -> Json:
-    """Write objects as a `meta.k8s.io/v1` Table."""
+def table_of(
+    resource: Resource, items: Iterable[Json], metadata: Json, now: datetime, *, include_object: str = "Metadata"
+) -> Json:
+    """Write objects as a `meta.k8s.io/v1` Table; `include_object` says how much of them stands beside the cells."""
     names, cells = _COLUMNS.get(resource, ((), lambda _: []))
     columns = [_column("Name", "name"), *(_column(name) for name in names), _column("Age")]
+    beside: Mapping[str, Callable[[Json], object]] = {"None": lambda _: None, "Object": lambda item: item}
+    seen = beside.get(include_object, metadata_of)
     rows = [
         {
             "cells": [name_of(item), *cells(item), age(item, now)],
-            "object": metadata_of(item),
+            "object": seen(item),
         }
         for item in items
     ]
@@ -137,5 +141,6 @@ _COLUMNS: Final[Mapping[Resource, tuple[tuple[str, ...], Cells]]] = {
     resources.SERVICES: (("Type", "Cluster-IP", "External-IP", "Port(s)"), _service),
     resources.NODES: (("Status", "Roles", "Version"), _node),
     resources.EVENTS: (("Type", "Reason", "Object", "Message"), _event),
+    resources.SECRETS: (("Type", "Data"), lambda item: [item["type"], len(item.get("data") or {})]),
     resources.NAMESPACES: (("Status",), lambda item: [item["status"]["phase"]]),
 }
