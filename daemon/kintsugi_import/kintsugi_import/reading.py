@@ -115,6 +115,7 @@ _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
 _CHANGES_SEVERAL = frozenset({"delete", "cordon", "uncordon", "drain", "restart", "label", "annotate", "scale"})
 _GET = re.compile(r"(?:kubectl|oc)\b[^|]*? get ")
 _ALL_NAMESPACES = re.compile(r"\s(?:-A|--all-namespaces)\b")
+_REPLACES_DATA = "it replaces data, and half of that is worse than none"
 _SOME = "some-object"
 """A name in the place of a parameter's."""
 _SELECTOR = re.compile(r"\s(?:-l|--selector)(?:=|\s+)?(\"[^\"]+\"|'[^']+'|[^\s]+)")
@@ -203,7 +204,7 @@ def _parsed(line: str) -> Reading:
         several = _for_each_selected(line)
         return several if several is not None else _person(_reason(str(problem)))
     if template.replaces_data:
-        return _person("it replaces data, and half of that is worse than none")
+        return _person(_REPLACES_DATA)
     return Reading(handling=Handling.RUN, run=line, changes=template.changes, parameters=parameters_of(template))
 
 
@@ -228,6 +229,8 @@ def _for_each_selected(line: str) -> Reading | None:
         asked, made = parse_template(look, _SCOPE), parse_template(change, _SCOPE)
     except (CommandProblem, ExpressionProblem):
         return None
+    if made.replaces_data:
+        return _person(_REPLACES_DATA)
     types = {**parameters_of(asked), **parameters_of(made)}
     return Reading(handling=Handling.RUN, run=change, changes=True, parameters=types, for_each="items", finds=look)
 
