@@ -253,6 +253,7 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
         ),
         complete_once_begun=spec.complete_once_begun,
         rehearsal=spec.rehearsal,
+        annotations=draft.shape.metadata.annotations,
         digest=digest_of(draft.document.value, draft.known.durations),
         place=draft.place(("metadata", "name")),
     )

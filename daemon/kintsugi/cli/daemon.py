@@ -51,6 +51,15 @@ class RunFlags:
             "--catalog-directory", metavar="DIR", help="Services, rules and runbooks that replace all shipped ones."
         ),
     ] = None
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            "--pages",
+            "--pages-directory",
+            metavar="DIR",
+            help="Markdown pages about alerts: for an alert that no rule matches, Kintsugi reads what its page reads.",
+        ),
+    ] = None
     ledger: Annotated[
         str | None,
         typer.Option(
@@ -138,6 +147,7 @@ class RunFlags:
             "catalog.additions": None if self.catalog is None else (self.catalog,),
             "catalog.example": None if self.catalog is None else False,
             "catalog.directory": self.catalog_directory,
+            "pages.directory": self.pages,
             "ledger.url": self.ledger,
             "kube.kubeconfig": self.kubeconfig,
             "kube.context": self.context,
@@ -156,6 +166,7 @@ class RunFlags:
 
 SPELLINGS = {
     "catalog.additions": "--catalog",
+    "pages.directory": "--pages",
     "ledger.url": "--ledger",
     "kube.kubeconfig": "--kubeconfig",
     "kube.context": "--context",

@@ -181,16 +181,17 @@ class Verdict:
 
 
 class RunKind(StrEnum):
-    """The purpose of an incident and its run: to recover a service, to rehearse, or to report doubt about the observer.
+    """The purpose of an incident and its run: to recover a service, to rehearse, to report doubt about the observer, or to read a page.
 
     A rehearsal undoes all that it has changed; a drill is the rehearsal of a restore. An incident about the observer has no run:
-    nothing is changed while the observed state is in doubt.
+    nothing is changed while the observed state is in doubt. A run of a page only reads.
     """
 
     RECOVERY = "recovery"
     REHEARSAL = "rehearsal"
     DRILL = "drill"
     OBSERVER = "observer"
+    PAGE = "page"
 
 
 class IncidentState(StrEnum):

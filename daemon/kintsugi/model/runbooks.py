@@ -7,7 +7,7 @@ time only its values can be wrong.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -19,6 +19,9 @@ from kintsugi.model.source_position import SourcePosition
 
 _ALERT_TEXT = re.compile(r"alert\.(labels|annotations)\.([a-zA-Z_][a-zA-Z0-9_]*)", re.ASCII)
 """With a name as Prometheus allows it (https://prometheus.io/docs/concepts/data_model/)."""
+
+PAGE, PAGE_DIGEST = "kintsugi.dev/page", "kintsugi.dev/page-digest"
+"""The annotations of a runbook that was made of a page: the page's address, and the digest of its text."""
 
 Value = str | int | float | bool | timedelta | tuple[object, ...]
 
@@ -301,7 +304,8 @@ class Runbook:
     Named steps with their rollback.
 
     `service` empty: it works on its caller's service. `approvers` answer the questions of its runs. `complete_once_begun`: its steps are a section, which is completed once
-    it has changed anything. `rehearsal`: a run undoes all that it has changed. `digest` identifies this version.
+    it has changed anything. `rehearsal`: a run undoes all that it has changed. `annotations` are the document's. `digest` identifies
+    this version.
     """
 
     name: str
@@ -313,6 +317,7 @@ class Runbook:
     rollback: Rollback
     complete_once_begun: bool = False
     rehearsal: bool = False
+    annotations: Mapping[str, str] = field(default_factory=dict)
     digest: str
     place: SourcePosition
 

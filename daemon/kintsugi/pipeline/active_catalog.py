@@ -38,6 +38,12 @@ class ActiveCatalog:
         for listener in self._listeners:
             listener(self.catalog, self.matcher)
 
+    async def keep(self, catalog: Catalog) -> None:
+        """Keep a catalog that a run names and that does not come into force. Of those in the ledger the current one stays the newest."""
+        await self._keeper.keep(catalog.digest, catalog.texts)
+        await self._keeper.keep(self.catalog.digest, self.catalog.texts)
+        self._know(catalog.digest, catalog)
+
     async def by_digest(self, digest: str) -> Catalog:
         """Return the catalog of a digest. Raises CatalogErrors when this version can no longer read it."""
         known = self._known.get(digest)

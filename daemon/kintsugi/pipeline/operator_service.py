@@ -11,6 +11,7 @@ from kintsugi.decisions.activity import HandOver, inaction_reason
 from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.drills import RULE
 from kintsugi.decisions.guards import rest_until
+from kintsugi.decisions.page_probes import RULE as PAGE_RULE
 from kintsugi.decisions.priorities import Hold, HoldRecord, ongoing_hold
 from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
@@ -229,9 +230,13 @@ class OperatorService:
         if not runs:
             raise WrongState(f"incident {incident} never had a run, so there is nothing to undo")
         run = runs[-1]
-        if run.kind is not RunKind.RECOVERY and run.state.is_final and run.state is not IncidentState.NEEDS_OPERATOR:
+        if (
+            run.kind not in (RunKind.RECOVERY, RunKind.PAGE)
+            and run.state.is_final
+            and run.state is not IncidentState.NEEDS_OPERATOR
+        ):
             raise WrongState(f"run {run.id} was a {run.kind}, which has undone all its changes")
-        if run.kind is RunKind.RECOVERY and run.service != STACK and not run.changed:
+        if run.kind in (RunKind.RECOVERY, RunKind.PAGE) and run.service != STACK and not run.changed:
             raise WrongState(f"incident {incident}: nothing to undo: the run changed nothing")
         shown = await self.rollbacks.preview(run)
         if not confirmed:
@@ -261,7 +266,12 @@ class OperatorService:
         """
         if request.scope is not PauseScope.GLOBAL and not request.name:
             raise UsageError(f"a pause of one {request.scope} needs its name")
-        if request.scope is PauseScope.RULE and request.name not in (*self.active_catalog.catalog.rules, RULE, MANUAL):
+        if request.scope is PauseScope.RULE and request.name not in (
+            *self.active_catalog.catalog.rules,
+            RULE,
+            PAGE_RULE,
+            MANUAL,
+        ):
             raise NotRecorded(f"there is no rule {request.name}")
         if request.scope is PauseScope.SERVICE and request.name not in self.active_catalog.catalog.services:
             raise NotRecorded(f"there is no service {request.name}")

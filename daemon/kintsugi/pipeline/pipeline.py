@@ -21,6 +21,7 @@ from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.new_signals import NewSignals
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.page_runs import PageRuns
 from kintsugi.pipeline.run_requester import Contention, RunRequester
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import NO_RULE, Disposition, SignalEvaluator
@@ -76,7 +77,8 @@ class Pipeline:
         self.requester = RunRequester(
             ledger, active_catalog, observed, self._contention, on_waiting, approval_expiry=approval_expiry
         )
-        self.evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester)
+        self.pages = PageRuns(ledger, active_catalog, observed, targets, supervisor)
+        self.evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester, self.pages)
         observed.waiting = self._contention.for_slots
         self._is_slot_free = False
         observed.slot_given = self._slot_freed
@@ -87,7 +89,7 @@ class Pipeline:
         """
         Make deliveries durable, and have them evaluated: see `Signals.accept`. Raises LedgerUnavailable.
 
-        An alert that no rule matches gets its verdict in the same transaction.
+        An alert that no rule matches, and no page is about, gets its verdict in the same transaction.
         """
         accepted = await self._ledger.signals.accept(delivered, now, self._verdict_on_new)
         matched = [signal for signal, verdict in accepted.opened if verdict is None]
@@ -105,7 +107,11 @@ class Pipeline:
         """Return the verdict on an alert that no rule matches; the ledger calls it inside a transaction, in a thread."""
         if signal.kind is not RuleSource.ALERT or self._observed.services.clock_problem:
             return None
-        return None if self._active_catalog.matcher.rules_for_alert(signal.labels) else NO_RULE
+        return None if self._is_concerned(signal) else NO_RULE
+
+    def _is_concerned(self, signal: Signal) -> bool:
+        """Return whether a rule or a page may be about an alert."""
+        return bool(self._active_catalog.matcher.rules_for_alert(signal.labels)) or self.pages.concerns(signal)
 
     def wake(self) -> None:
         """Read the inbox now."""
@@ -229,7 +235,7 @@ class Pipeline:
         """Return the object to look up before an alert is evaluated, None for none: signals without one are evaluated first."""
         if signal.kind is not RuleSource.ALERT or (asked := self._targets.unseen(signal.labels)) is None:
             return None
-        return asked if self._active_catalog.matcher.rules_for_alert(signal.labels) else None
+        return asked if self._is_concerned(signal) else None
 
     async def _evaluate_all(self, signals: Sequence[Signal]) -> dict[str, Verdict]:
         """Evaluate signals by the priority of their services, and return the verdicts that are still to be stored."""

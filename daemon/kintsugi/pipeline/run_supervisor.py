@@ -28,6 +28,7 @@ from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Children, RunProber
 from kintsugi.runner.driver import Driver, RunDriver
 from kintsugi.runner.gate import RunGate
+from kintsugi.runner.pages import PageDriver
 from kintsugi.runner.rehearsal import DrillDriver, DrillGate, RehearsalDriver
 from kintsugi.runner.report import hand_over
 from kintsugi.runner.run_watchdog import RunWatchdog
@@ -180,6 +181,10 @@ class RunSupervisor:
         """Return the run that is under way for a service."""
         recoveries = (run for run in self._runs.values() if run.kind is RunKind.RECOVERY)
         return next((run for run in recoveries if run.service == service), None)
+
+    def number_of(self, kind: RunKind) -> int:
+        """Count the runs of a kind that are under way."""
+        return sum(run.kind is kind for run in self._runs.values())
 
     async def resume(self) -> None:
         """Resume every open run of the ledger; changes may be made from now on."""
@@ -367,6 +372,8 @@ class RunSupervisor:
             approvers=runbook.approvers,
             parent=(await self._ledger.incidents.run(run.parent)).incident if run.parent else "",
         )
+        if run.kind is RunKind.PAGE:
+            return PageDriver(**parts, gate=gate)
         if run.kind is RunKind.REHEARSAL:
             return RehearsalDriver(**parts, gate=gate)
         if run.service == STACK:

@@ -18,6 +18,7 @@ from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.page_runs import PageRuns
 from kintsugi.pipeline.run_requester import RunRequester
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
@@ -69,12 +70,14 @@ class SignalEvaluator:
     targets: Targets
     supervisor: RunSupervisor
     requester: RunRequester
+    pages: PageRuns
 
     async def evaluate(self, signal: Signal) -> Disposition:
         """Take one signal from match to run request; every exit is a verdict with its reason."""
         result = conclusion(await self.trace(signal))
         if isinstance(result, Verdict):
-            return Disposition(verdict=result)
+            verdict, kept = await self.pages.verdict(signal, result)
+            return Disposition(verdict=verdict, kept=kept)
         joined = self._join(result)
         if joined is not None:
             return Disposition(verdict=joined)

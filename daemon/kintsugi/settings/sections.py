@@ -445,6 +445,15 @@ class CatalogSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class PageSettings:
+    """The pages that a team has written about its alerts. Kintsugi reads by them and changes nothing (docs/import.md)."""
+
+    directory: Path | None = None
+    """Directory with Markdown pages, as a Git checkout or a mounted ConfigMap. The page of an alert that no rule matches is used by the
+    alert's name. Needs the package `kintsugi-import`. None: no page is used."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class HealthSettings:
     """The HTTP port for the kubelet and Prometheus: /healthz, /readyz and /metrics, without a token and without TLS."""
 

@@ -22,6 +22,7 @@ from kintsugi.settings.sections import (
     LedgerSettings,
     NotificationSettings,
     OperatorSettings,
+    PageSettings,
     PrometheusSettings,
     RestoreSettings,
     ServerSettings,
@@ -75,6 +76,7 @@ class Settings:
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     catalog: CatalogSettings = field(default_factory=CatalogSettings)
+    pages: PageSettings = field(default_factory=PageSettings)
 
     @property
     def protected_namespaces(self) -> frozenset[str]:

@@ -54,6 +54,7 @@ class DescribeVerb(ProbeVerb[Describe]):
     """One object, some, or all of a kind."""
 
     command = Describe
+    allowed_in_page = True
     spec = CommandSpec(
         verb=Verb.DESCRIBE,
         changes=False,

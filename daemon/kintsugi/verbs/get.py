@@ -95,6 +95,7 @@ class GetVerb(ProbeVerb[Get]):
     """Objects by name, or lists of one kind or several."""
 
     command = Get
+    allowed_in_page = True
     previewed = True
     spec = CommandSpec(
         verb=Verb.GET,

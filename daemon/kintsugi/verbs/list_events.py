@@ -52,6 +52,7 @@ class EventsVerb(ProbeVerb[Events]):
     """All, or those about one object."""
 
     command = Events
+    allowed_in_page = True
     spec = CommandSpec(
         verb=Verb.EVENTS,
         changes=False,

@@ -159,6 +159,7 @@ class LogsVerb(ProbeVerb[Logs]):
     """The verb for logs; a step's `scan` names the patterns that its lines are searched for."""
 
     command = Logs
+    allowed_in_page = True
     spec = CommandSpec(
         verb=Verb.LOGS,
         changes=False,

@@ -67,6 +67,7 @@ class TopVerb(ProbeVerb[Top]):
     """Asked of the metrics API."""
 
     command = Top
+    allowed_in_page = True
     spec = CommandSpec(
         verb=Verb.TOP,
         changes=False,

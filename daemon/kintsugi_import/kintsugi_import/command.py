@@ -13,7 +13,8 @@ from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat, spread
 from kintsugi.cli.output import emit
 from kintsugi.errors import UsageError
-from kintsugi_import.document import DIGEST, PAGE, runbooks
+from kintsugi.model.runbooks import PAGE, PAGE_DIGEST
+from kintsugi_import.document import runbooks
 from kintsugi_import.draft import Procedure, procedures, shares
 from kintsugi_import.files import learn_kinds, others, save, save_kinds, services_of, update_of
 from kintsugi_import.page import read_page
@@ -82,7 +83,7 @@ def import_page(page: Path, folder: Path | None = None) -> list[Imported]:
         recover_services(each, found)
     shipped = any(step.runbook for each in found for step in each.steps)
     beside = others(folder, {each.name for each in found}, shipped=shipped)
-    annotations = {PAGE: str(page), DIGEST: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
+    annotations = {PAGE: str(page), PAGE_DIGEST: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
     texts, problems = runbooks(found, annotations, beside, services_of(beside))
     return [
         Imported(page=str(page), procedure=each, text=texts.get(each.name, ""), problems=problems) for each in found

@@ -15,8 +15,6 @@ from kintsugi_import.draft import Group, Procedure, StepDraft
 from kintsugi_import.reading import Handling
 from kintsugi_import.words import Role
 
-PAGE = "kintsugi.dev/page"
-DIGEST = "kintsugi.dev/page-digest"
 _FROM_LABELS = frozenset({"name", "string", "integer", "url"})
 """The types of parameters that take the text of a label."""
 
@@ -77,11 +75,16 @@ def _hand_over(procedure: Procedure, written: Written, problem: Problem) -> bool
         wrong = [each for each in procedure.steps if each.reading and found[1] in _USED.findall(each.reading.run)]
     wrong = [each for each in wrong if each.reading is not None or each.runbook]
     for step in wrong:
-        step.reading, step.runbook, step.text, step.expect = None, "", step.text or step.name, ""
-        for command in step.source:
-            command.handling, command.reason = Handling.PERSON, problem.message
-        step.command = "\n".join(command.text for command in step.source)
+        leave_to_person(step, problem.message)
     return bool(wrong)
+
+
+def leave_to_person(step: StepDraft, reason: str) -> None:
+    """Make a step one for a person, with the exact text of its commands."""
+    step.reading, step.runbook, step.text, step.expect = None, "", step.text or step.name, ""
+    for command in step.source:
+        command.handling, command.reason = Handling.PERSON, reason
+    step.command = "\n".join(command.text for command in step.source)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from kintsugi.catalog import CatalogErrors, Source, catalog_paths, read_sources,
 from kintsugi.catalog.scaffold import KINDS_FILE, kinds_document
 from kintsugi.catalog.source import documents
 from kintsugi.cli.documents import write
-from kintsugi_import.document import PAGE
+from kintsugi.model.runbooks import PAGE
 from kintsugi_import.merge import merge
 from kubeobjects import discovery
 from kubeobjects.resources import RESOURCES, Resource

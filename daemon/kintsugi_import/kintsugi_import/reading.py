@@ -235,6 +235,11 @@ def _for_each_selected(line: str) -> Reading | None:
     return Reading(handling=Handling.RUN, run=change, changes=True, parameters=types, for_each="items", finds=look)
 
 
+def verb_of(run: str) -> str:
+    """Return the words that start a command."""
+    return parse_template(run, _SCOPE).verb
+
+
 def kinds_of(run: str) -> Iterator[Resource]:
     """Yield the kinds of objects that a command names."""
     for part in _parts(parse_template(run, _SCOPE).sample()):
