@@ -15,7 +15,17 @@ from kintsugi.decisions.answers import outcome, whom
 from kintsugi.decisions.incident_summary import deadline_texts, summarize, undo_lines, visible_steps
 from kintsugi.model.api_types import CoveredService, EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 from kintsugi.model.questions import Question
-from kintsugi.model.records import ENDED_WELL, KeptDiagnosis, Occasion, Phase, SignalStatus, StepRecord, StepState
+from kintsugi.model.records import (
+    ENDED_WELL,
+    Incident,
+    KeptDiagnosis,
+    Occasion,
+    Phase,
+    RunKind,
+    SignalStatus,
+    StepRecord,
+    StepState,
+)
 from kintsugi.model.step_path import RUN, StepPath
 from kubediagnosis.causes import Cause, Diagnosis, EvidenceItem
 from kubediagnosis.headline import change_text, headline, latest, what_changed
@@ -55,6 +65,7 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
         yield plain(f"  … and {len(shown.changes) - MOST_CHANGES} more", "dim")
     yield from (_labelled("Undone", cut(each)) for each in shown.undone[:MOST_CHANGES])
     yield Text.assemble(plain("Outcome: ", "bold"), state(incident.state), plain(f": {cut(incident.reason)}"))
+    yield from _read_by_page(incident)
     yield from map(plain, shown.deadlines)
     if shown.question is not None:
         yield from _question(shown.question)
@@ -65,6 +76,12 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     yield from (plain(f"  $ {each}") for each in shown.next)
     yield _labelled("Where to look", "; ".join(shown.probes))
     yield _labelled("Stop", shown.stop)
+
+
+def _read_by_page(incident: Incident) -> Iterator[Text]:
+    """Yield the report of a page's run below its first line: nothing else shows the steps that it leaves to a person."""
+    if incident.kind is RunKind.PAGE:
+        yield from map(plain, incident.reason.split("\n")[1:])
 
 
 def _labelled(label: str, text: str) -> Text:
@@ -110,6 +127,7 @@ def _head(detail: IncidentDetail, now: datetime) -> Iterator[Text]:
     if detail.affected:
         yield _labelled("Also affected", ", ".join(detail.affected))
     yield plain(first_line(incident.reason))
+    yield from _read_by_page(incident)
     yield Text()
     runbook = f", runbook {incident.runbook}" if incident.runbook else ""
     rule = f"rule {incident.rule}{runbook}, " if incident.rule else ""

@@ -202,9 +202,9 @@ def page_report(runbook: Runbook, steps: Sequence[StepRecord], why: str = "") ->
     return lines(
         [
             line(SECRETS.text(f"{head}{f'; {why}' if why else ''}")),
-            *section("Left to a person, as on the page", [text for step in left for text in _left(step)]),
             *section("Found", [text for step in found for text in _found(step)]),
-            *section("Not found", [f"{step.text}: {step.error}" for step in unread]),
+            *section("Left to a person, as on the page", [text for step in left for text in _left(step)]),
+            *section("Not read", [f"{step.text}: {step.error}" for step in unread]),
         ]
     )
 
