@@ -1,0 +1,105 @@
+"""The pages of a folder: found by their alerts, read anew when they change, and left out where they cannot be read."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from kintsugi.catalog.pages import MOST_BYTES, Page, PageDocument, PageFolder, PageTerms
+from kintsugi.model.runbooks import PAGE, InOrder, Manual, Run, Step
+from kintsugi_import.pages import read
+
+TERMS = PageTerms(reader=read)
+PROCEDURE = """
+## Diagnosis
+
+- Look: `kubectl get pods -n shop`
+- Ask: `curl http://web.shop/`
+- Read the password: `kubectl get secret web`
+
+## Option A: it hangs
+
+1. Restart it: `kubectl rollout restart deployment/web -n shop`
+
+## Rollback
+
+1. See whether it is back: `kubectl rollout status deployment/web -n shop`
+"""
+
+
+def steps_of(page: Page) -> list[Step]:
+    """Return the steps of a page that are no groups, those of the rollback, too."""
+    steps = (*page.runbook.steps, *page.runbook.rollback.steps)
+    return [each for step in steps for each in step.flat() if not isinstance(each.do, InOrder)]
+
+
+def test_what_only_reads_stays_a_command_and_all_else_becomes_the_page_s_text_for_a_person() -> None:
+    (page,) = TERMS.read(b"# Web hangs\n" + PROCEDURE.encode(), "shop/WebHangs.md")
+    runs = [step.do.command.source for step in steps_of(page) if isinstance(step.do, Run)]
+    left = [
+        step.do.command.source for step in steps_of(page) if isinstance(step.do, Manual) and step.do.command is not None
+    ]
+    assert runs == ["kubectl get pods -n shop"]
+    assert left == [
+        "curl http://web.shop/",
+        "kubectl get secret web",
+        "kubectl rollout restart deployment/web -n shop",
+        "kubectl rollout status deployment/web -n shop",
+    ]
+    assert all(step.approve is None for step in page.runbook.steps for step in step.flat()), "a page asks nobody"
+    assert page.runbook.annotations[PAGE] == "shop/WebHangs.md"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "alerts"),
+    [
+        ("WebHangs", "# It hangs", {"WebHangs"}),
+        ("page", "# WebHangs", {"WebHangs"}),
+        ("shop-is-slow", "# Slow shop", {"shop-is-slow", "Slow shop"}),
+        ("all", f"# Alerts\n\n## WebHangs\n{PROCEDURE}\n## ApiHangs", {"WebHangs", "ApiHangs"}),
+    ],
+)
+async def test_a_page_is_found_by_the_alert_that_its_name_its_title_or_a_heading_is(
+    tmp_path: Path, name: str, text: str, alerts: set[str]
+) -> None:
+    (tmp_path / f"{name}.md").write_text(text + PROCEDURE)
+    folder = PageFolder(path=tmp_path, terms=TERMS)
+    await folder.check()
+    assert set(folder.pages or ()) == alerts
+
+
+async def test_a_page_that_cannot_be_read_is_left_out_and_the_others_are_read(tmp_path: Path) -> None:
+    def reader(text: str, stem: str, annotations: Mapping[str, str]) -> Iterable[PageDocument]:
+        if stem == "Broken":
+            raise RecursionError
+        return read(text, stem, annotations)
+
+    (tmp_path / "WebHangs.md").write_text(PROCEDURE)
+    (tmp_path / "TooLarge.md").write_bytes(b" " * (MOST_BYTES + 1))
+    (tmp_path / "NoText.md").write_bytes(b"\xff")
+    (tmp_path / "Broken.md").write_text(PROCEDURE)
+    (tmp_path / "Gone.md").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "NoSteps.md").write_text("# Nothing to do")
+    folder = PageFolder(path=tmp_path, terms=PageTerms(reader=reader))
+    await folder.check()
+    assert set(folder.pages or ()) == {"WebHangs"}
+
+
+async def test_a_page_that_has_changed_is_read_again_and_one_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    folder = PageFolder(path=tmp_path / "pages", terms=TERMS)
+    await folder.check()
+    assert folder.pages == {}, "the folder may come later"
+    folder.path.mkdir()
+    page = folder.path / "WebHangs.md"
+    page.write_text(PROCEDURE)
+    await folder.check()
+    before = dict(folder.pages or {})
+    await folder.check()
+    assert folder.pages == before
+    page.write_text(PROCEDURE + "\n2. Inform the owners.\n")
+    await folder.check()
+    assert folder.pages is not None
+    assert folder.pages["WebHangs"].catalog.digest != before["WebHangs"].catalog.digest
+    page.unlink()
+    await folder.check()
+    assert folder.pages == {}
