@@ -7,7 +7,8 @@ that cannot be read is logged and left out.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import entry_points
@@ -108,6 +109,15 @@ Seen = tuple[str, int, int, int]
 """The version of a file: where it leads to, and its inode, time and size."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _PageFile:
+    """A file as it was read: its version, its pages, and why it could not be read ("" where it could)."""
+
+    seen: Seen | None = None
+    pages: tuple[Page, ...] = ()
+    why: str = ""
+
+
 @dataclass(kw_only=True, slots=True)
 class PageFolder:
     """
@@ -120,7 +130,7 @@ class PageFolder:
     terms: PageTerms
     every: timedelta = timedelta(seconds=10)
     pages: Mapping[str, Page] | None = field(default=None, init=False)
-    _read: dict[Path, tuple[Seen, tuple[Page, ...]]] = field(default_factory=dict, init=False)
+    _files: Mapping[Path, _PageFile] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Look at the folder again and again, until cancelled."""
@@ -129,45 +139,48 @@ class PageFolder:
             await asyncio.sleep(self.every.total_seconds())
 
     async def check(self) -> None:
-        """Read what has changed."""
-        before = self.pages
-        self.pages = await asyncio.to_thread(self._load)
-        if self.pages != before:
-            log.info("pages loaded", folder=str(self.path), alerts=len(self.pages))
-
-    def _load(self) -> Mapping[str, Page]:
-        files = self._files()
-        if len(files) > MOST_PAGES:
-            log.error("pages left out", folder=str(self.path), read=MOST_PAGES, left_out=len(files) - MOST_PAGES)
-        known, self._read = self._read, {}
+        """Read what has changed, and log once what cannot be read."""
+        before, known = self.pages, self._files
+        self._files = await asyncio.to_thread(self._load, known)
+        for path, file in self._files.items():
+            if file.why and known.get(path) != file:
+                log.warning("page not read", page=str(path), why=file.why)
         found: dict[str, Page] = {}
-        for file in files[:MOST_PAGES]:
-            for page in self._of(file, known.get(file)):
-                for alert in page.alerts:
-                    found.setdefault(alert, page)
-        return found
+        for page in (page for file in self._files.values() for page in file.pages):
+            for alert in page.alerts:
+                found.setdefault(alert, page)
+        self.pages = found
+        if found != before:
+            log.info("pages loaded", folder=str(self.path), alerts=len(found))
 
-    def _files(self) -> list[Path]:
-        files = (file for suffix in _SUFFIXES for file in self.path.rglob(f"*{suffix}"))
-        return sorted(file for file in files if not any(part[0] == "." for part in file.relative_to(self.path).parts))
+    def _load(self, known: Mapping[Path, _PageFile]) -> Mapping[Path, _PageFile]:
+        paths = sorted(_markdown_in(self.path))
+        read = {path: self._read(path, known.get(path)) for path in paths[:MOST_PAGES]}
+        if len(paths) > MOST_PAGES:
+            read[self.path] = _PageFile(
+                why=f"it has {len(paths)} pages: those after the first {MOST_PAGES} are left out"
+            )
+        return read
 
-    def _of(self, file: Path, known: tuple[Seen, tuple[Page, ...]] | None) -> tuple[Page, ...]:
-        """Return the pages of a file, read again only where it has changed."""
+    def _read(self, path: Path, known: _PageFile | None) -> _PageFile:
+        """Return a file as it is, read again only where it has changed."""
+        seen: Seen | None = None
         try:
-            state = file.stat()
-            seen = (str(file.resolve()), state.st_ino, state.st_mtime_ns, state.st_size)
-            if known is not None and known[0] == seen:
-                self._read[file] = known
-                return known[1]
-            with file.open("rb") as opened:
+            state = path.stat()
+            seen = (str(path.resolve()), state.st_ino, state.st_mtime_ns, state.st_size)
+            if known is not None and known.seen == seen:
+                return known
+            with path.open("rb") as opened:
                 content = opened.read(MOST_BYTES + 1)
+            return _PageFile(seen=seen, pages=self.terms.read(content, str(path.relative_to(self.path))))
         except OSError as error:
-            log.warning("page not read", page=str(file), why=error.strerror or str(error))
-            return ()
-        try:
-            pages = self.terms.read(content, str(file.relative_to(self.path)))
+            return _PageFile(why=error.strerror or str(error))
         except PageUnreadable as error:
-            log.warning("page not read", page=str(file), why=str(error))
-            pages = ()
-        self._read[file] = (seen, pages)
-        return pages
+            return _PageFile(seen=seen, why=str(error))
+
+
+def _markdown_in(folder: Path) -> Iterator[Path]:
+    """Yield the Markdown files of a folder and the folders in it, but of those whose name begins with a dot."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        yield from (Path(place, each) for each in files if each.endswith(_SUFFIXES) and not each.startswith("."))
