@@ -18,6 +18,7 @@ from kintsugi.actions.pods import ContainerExec
 from kintsugi.actions.probe import ANONYMOUS_PROBE, ProbeContext, Result
 from kintsugi.actions.verb_bases import ChangeVerb, JobVerb, ObjectVerb, ProbeVerb, VerbClients, object_of
 from kintsugi.clients.clients import Clients
+from kintsugi.clients.http import HttpClient
 from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError, KintsugiError, KubeError, ProbeFailed, Refused
@@ -60,6 +61,11 @@ class Actions:
     def templates(self) -> GoodTemplates:
         """Return the pod templates that `kubectl rollout undo --to-good-template` goes back to."""
         return self._clients.templates
+
+    @property
+    def http(self) -> HttpClient:
+        """Return the client of HTTP servers that keeps to the daemon's rule of addresses."""
+        return self._clients.clients.http
 
     async def read(
         self, command: Command, *, deadline: timedelta, probe_context: ProbeContext = ANONYMOUS_PROBE

@@ -26,6 +26,7 @@ from kintsugi.app.figures import (
 )
 from kintsugi.app.good_revisions import GoodRevisionTracker, GoodTemplateKeeper
 from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.app.pages import read_pages
 from kintsugi.app.resolver_notice import ResolverNotice
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
@@ -159,6 +160,7 @@ async def build(
     )
     deps = runner_deps(outside, state, actions, finders, settings, failpoints)
     business = build_remediation(deps, outside, state, active_catalog, settings)
+    read_pages(business.pipeline.pages, settings, actions.http, outside.clock.now, life)
     state.observed.names, state.observed.unresolved = lambda: names.sign, lambda: names.problem
     subscribe(outside.clock, state, finders, business)
     log.info("leadership acquired", epoch=outside.epoch, catalog=catalog.digest, mode=settings.mode)

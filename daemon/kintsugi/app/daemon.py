@@ -21,12 +21,11 @@ from kintsugi.app.periodic_jobs import (
 )
 from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.library import catalog_paths
-from kintsugi.catalog.pages import PageFolder, PageTerms, page_reader
 from kintsugi.catalog.watch import CatalogFiles
 from kintsugi.clients.resolver import Lookup, resolve
 from kintsugi.commands.kinds import allow_changes
 from kintsugi.commands.registry import missing_extras
-from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch, UsageError
+from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.discovery import read_kinds
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints
@@ -116,14 +115,10 @@ async def start(
     await files.prepare()
     files.start()
     catalog = await loaded.get()
-    folder = page_folder(settings)
     check_catalog(settings, catalog)
     heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
     life.spawn("heartbeat", heartbeat.run())
     core = await build(settings, catalog, life, loopback=loopback, lookup=lookup, failpoints=failpoints)
-    if folder is not None:
-        core.pipeline.pages.folder = folder
-        life.spawn("pages", folder.run())
     recorder = MetricsRecorder(core, metrics)
     freeze()  # a full collection while the caches are filled would look at every module: a sixth of the first sync
     life.spawn("caches", core.caches.run())
@@ -217,17 +212,6 @@ async def with_retries(step: Callable[[], Awaitable[None]], what: str) -> None:
         return isinstance(error, LedgerUnavailable)
 
     await retry(step, again, RETRY_AFTER)
-
-
-def page_folder(settings: Settings) -> PageFolder | None:
-    """Return the pages that the settings name, None for none. Raises SettingsError where no package reads them."""
-    if settings.pages.directory is None:
-        return None
-    try:
-        terms = PageTerms(reader=page_reader(), durations=settings.durations, deadlines=settings.deadlines)
-    except UsageError as error:
-        raise SettingsError((f"pages.directory: {error}",)) from error
-    return PageFolder(path=settings.pages.directory, terms=terms)
 
 
 def check_catalog(settings: Settings, catalog: Catalog) -> None:

@@ -7,7 +7,7 @@ A run of a page reads, whatever the daemon's mode. It takes no lock, no slot and
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from kintsugi.catalog.pages import Page, PageFolder
+from kintsugi.catalog.pages import Page, PageUnreadable
 from kintsugi.decisions.guards import check, paused, stale
 from kintsugi.decisions.page_probes import RULE
 from kintsugi.decisions.planner import plan
@@ -16,10 +16,11 @@ from kintsugi.errors import KubeError
 from kintsugi.ledger import Ledger, RunRequest
 from kintsugi.model.history import History
 from kintsugi.model.records import Incident, Reason, RunKind, Signal, Verdict, VerdictKind
-from kintsugi.model.rules import Mode, Rule, RuleSource, is_canary
+from kintsugi.model.rules import Mode, Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.pages import PagePending, Pages
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
 
@@ -39,22 +40,19 @@ RULES_LEFT = frozenset({Reason.NO_RULE, Reason.FOREIGN_TARGET})
 """The verdicts that no rule has anything to do with the alert."""
 
 
+NO_SERVICE = "the alert's labels name no object of exactly one service"
+
+
 @dataclass(eq=False)
 class PageRuns:
-    """Requests the runs of pages; `folder` None: there are no pages."""
+    """Requests the runs of pages."""
 
     ledger: Ledger
     active_catalog: ActiveCatalog
     observed: ObservedState
     targets: Targets
     supervisor: RunSupervisor
-    folder: PageFolder | None = None
-
-    def concerns(self, signal: Signal) -> bool:
-        """Return whether there may be a page about a signal."""
-        if self.folder is None or signal.kind is not RuleSource.ALERT or is_canary(signal.labels):
-            return False
-        return self.folder.pages is None or signal.labels.get("alertname", "") in self.folder.pages
+    pages: Pages
 
     async def verdict(self, signal: Signal, verdict: Verdict) -> tuple[Verdict, bool]:
         """
@@ -62,21 +60,22 @@ class PageRuns:
 
         Raises LedgerUnavailable.
         """
-        if verdict.reason not in RULES_LEFT or verdict.until is not None or not self.concerns(signal):
+        if verdict.reason not in RULES_LEFT or verdict.until is not None or not self.pages.concerns(signal):
             return verdict, False
-        assert self.folder is not None, "a page concerns the signal"
-        if self.folder.pages is None:
-            return self._later(Reason.STALE, "the pages are being read"), False
-        page = self.folder.pages[signal.labels["alertname"]]
         try:
             service = await self._service(signal)
+            if isinstance(service, Verdict):
+                return service, False
+            page = self.pages.find(signal) if service is not None else None
+        except PagePending as pending:
+            return self._later(Reason.STALE, str(pending)), False
+        except PageUnreadable as error:
+            return replace(verdict, text=f"{verdict.text}, and its page is not read: {error}"), False
         except KubeError as error:
             return self._later(Reason.STALE, f"the alert's object could not be looked up: {error}"), False
-        if not isinstance(service, Service):
-            return service or replace(
-                verdict, text=f"{verdict.text}; the page {page.address} is not read: {NO_SERVICE}"
-            ), False
-        return await self._request(signal, page, service)
+        if service is None:
+            return replace(verdict, text=f"{verdict.text}, and its page is not read: {NO_SERVICE}"), False
+        return (verdict, False) if page is None else await self._request(signal, page, service)
 
     async def _service(self, signal: Signal) -> Service | Verdict | None:
         """
@@ -143,6 +142,3 @@ class PageRuns:
     def _later(self, reason: Reason, text: str) -> Verdict:
         until = self.observed.clock() + self.observed.limits.recheck_after
         return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=RULE)
-
-
-NO_SERVICE = "the alert's labels name no object of exactly one service"

@@ -452,6 +452,11 @@ class PageSettings:
     """Directory with Markdown pages, as a Git checkout or a mounted ConfigMap. The page of an alert that no rule matches is used by the
     alert's name. Needs the package `kintsugi-import`. None: no page is used."""
 
+    hosts: Names = frozenset()
+    """Hosts from which the page in the annotation `runbook_url` of such an alert is fetched, over HTTPS, as in
+    `[runbooks.example.com]`. For Markdown files on GitHub, name `raw.githubusercontent.com`. Needs the package `kintsugi-import`.
+    Default: none, and no page is fetched."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class HealthSettings:

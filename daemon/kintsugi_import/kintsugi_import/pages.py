@@ -6,6 +6,7 @@ from kintsugi.catalog.pages import PageDocument
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi_import.document import leave_to_person, runbooks
 from kintsugi_import.draft import Group, Procedure, StepDraft, procedures
+from kintsugi_import.html import is_html, read_html
 from kintsugi_import.page import read_page
 from kintsugi_import.reading import verb_of
 from kintsugi_import.words import Role
@@ -13,7 +14,7 @@ from kintsugi_import.words import Role
 
 def read(text: str, stem: str, annotations: Mapping[str, str]) -> Iterator[PageDocument]:
     """Yield a document for each procedure of a page that has steps. `stem` is the page's name. Raises CatalogErrors."""
-    found = procedures(read_page(text), stem)
+    found = procedures(read_html(text) if is_html(text) else read_page(text), stem)
     for procedure in found:
         alerts = (procedure.alert,) if procedure.alert or len(found) > 1 else (stem, procedure.title)
         _read_only(procedure)
