@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from kintsugi.catalog.pages import PageDocument
 from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.errors import UsageError
 from kintsugi_import.document import leave_to_person, runbooks
 from kintsugi_import.draft import Group, Procedure, StepDraft, procedures
 from kintsugi_import.html import is_html, read_html
@@ -11,10 +12,19 @@ from kintsugi_import.page import read_page
 from kintsugi_import.reading import verb_of
 from kintsugi_import.words import Role
 
+MOST_COMMANDS = 500
+"""Of a page: to write ten thousand as steps takes half a minute."""
+
 
 def read(text: str, stem: str, annotations: Mapping[str, str]) -> Iterator[PageDocument]:
-    """Yield a document for each procedure of a page that has steps. `stem` is the page's name. Raises CatalogErrors."""
+    """
+    Yield a document for each procedure of a page that has steps. `stem` is the page's name.
+
+    Raises UsageError for a page with too many commands, CatalogErrors.
+    """
     found = procedures(read_html(text) if is_html(text) else read_page(text), stem)
+    if (count := sum(len(each.commands) for each in found)) > MOST_COMMANDS:
+        raise UsageError(f"it has {count} commands, more than {MOST_COMMANDS}")
     for procedure in found:
         alerts = (procedure.alert,) if procedure.alert or len(found) > 1 else (stem, procedure.title)
         _read_only(procedure)
