@@ -38,9 +38,11 @@ def written(folder: Path, *names: str) -> dict[str, str]:
     return {"KINTSUGI_PAGES__DIRECTORY": str(pages)}
 
 
-async def verdict(stage: ManualStage) -> tuple[str, ...]:
-    """Wait for the final verdict on the one signal."""
-    query = "SELECT verdict, reason FROM signals WHERE verdict IS NOT NULL AND until IS NULL"
+async def verdict(stage: ManualStage, *, before: int = 0) -> tuple[str, ...]:
+    """Wait for the verdict on a signal that comes after others, and return it with its reason and its text."""
+    query = (
+        f"SELECT verdict, reason, text FROM signals WHERE verdict IS NOT NULL ORDER BY received LIMIT 1 OFFSET {before}"
+    )
     (found,) = await eventually(lambda: stage.daemon.rows(query), within=TIMEOUT, describe=stage.daemon.tail)
     return tuple(found)
 
@@ -77,9 +79,8 @@ async def test_a_page_is_read_whatever_the_mode_and_what_it_changes_is_left_to_a
         assert {each["metadata"]["name"] for each in found["result"]["items"]} == set(before)
         assert "page not read" in stage.daemon.said(), "of the one that is too large"
 
-        await deliver(stage, status="resolved", alertname="WebPodHangs", pod=named)
-        await deliver(stage, alertname="WebPodHangs", pod=max(before))
-        assert [each["id"] for each in stage.daemon.incidents()] == [opened["id"]]
+        ((notice,),) = stage.daemon.rows("SELECT text FROM notices")
+        assert notice == incident["reason"]
         told = await stage.kintsugi("incident", opened["id"])
         assert "$ kubectl -n $NAMESPACE delete pod $POD --force --grace-period=0" in told.out
 
@@ -87,7 +88,7 @@ async def test_a_page_is_read_whatever_the_mode_and_what_it_changes_is_left_to_a
 async def test_a_page_is_not_read_for_an_alert_that_a_rule_matches(tmp_path: Path) -> None:
     async with staged(tmp_path, documents=DOCUMENTS, **written(tmp_path, "WebPodHangs", "Hanging")) as stage:
         await deliver(stage)
-        assert await verdict(stage) == ("refused", "no-value")
+        assert (await verdict(stage))[:2] == ("refused", "no-value")
         assert stage.daemon.incidents() == []
 
 
@@ -95,5 +96,25 @@ async def test_without_a_folder_of_pages_such_an_alert_has_no_rule(tmp_path: Pat
     written(tmp_path, "WebPodHangs")
     async with staged(tmp_path) as stage:
         await deliver(stage, alertname="WebPodHangs", pod=min(pods(stage)))
-        assert await verdict(stage) == ("no-rule", "no-rule")
+        assert await verdict(stage) == ("no-rule", "no-rule", "no rule matches")
         assert stage.daemon.incidents() == []
+
+
+async def test_a_page_is_read_for_the_one_service_of_the_alert_and_once_in_a_while_unless_it_is_paused(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path, **written(tmp_path, "WebPodHangs")) as stage:
+        await deliver(stage, alertname="WebPodHangs")
+        kind, _, text = await verdict(stage)
+        assert (kind, "no object of exactly one service" in text) == ("no-rule", True), "web and api are both there"
+        await deliver(stage, alertname="WebPodHangs", service="web")
+        assert (await verdict(stage, before=1))[0] == "started"
+        (opened,) = stage.daemon.incidents()
+        await stage.ended(opened["id"])
+        await deliver(stage, alertname="WebPodHangs", service="web", severity="warning")
+        assert (await verdict(stage, before=2))[:2] == ("attached", "active-run")
+        paused = await stage.kintsugi("pause", "--rule", "page", "--why", "a test")
+        assert paused.code == 0, paused.err
+        await deliver(stage, alertname="WebPodHangs", service="api", severity="warning", team="shop")
+        assert (await verdict(stage, before=3))[:2] == ("refused", "paused")
+        assert [each["id"] for each in stage.daemon.incidents()] == [opened["id"]]

@@ -55,7 +55,7 @@ class PageUnreadable(KintsugiError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class RunbookPage:
     """A procedure of a page: a catalog of nothing but its runbook, and the names of the alerts that it is about."""
 
     alerts: tuple[str, ...]
@@ -88,7 +88,7 @@ class PageTerms:
     durations: float = 1.0
     deadlines: float = 1.0
 
-    def read(self, content: bytes, address: str) -> tuple[Page, ...]:
+    def read(self, content: bytes, address: str) -> tuple[RunbookPage, ...]:
         """Read a page. Raises PageUnreadable."""
         if len(content) > MOST_BYTES:
             raise PageUnreadable(f"it is larger than {MOST_BYTES // 1024} KiB")
@@ -99,10 +99,10 @@ class PageTerms:
             documents = self.reader(content.decode(), stem, {PAGE: address, PAGE_DIGEST: digest})
             return tuple(self._page(each, address) for each in documents)
 
-    def _page(self, document: PageDocument, address: str) -> Page:
+    def _page(self, document: PageDocument, address: str) -> RunbookPage:
         source = Source(name=address, content=document.text.encode())
         catalog = load_sources([source], durations=self.durations, deadlines=self.deadlines)
-        return Page(alerts=document.alerts, catalog=catalog)
+        return RunbookPage(alerts=document.alerts, catalog=catalog)
 
 
 Seen = tuple[str, int, int, int]
@@ -114,7 +114,7 @@ class _PageFile:
     """A file as it was read: its version, its pages, and why it could not be read ("" where it could)."""
 
     seen: Seen | None = None
-    pages: tuple[Page, ...] = ()
+    pages: tuple[RunbookPage, ...] = ()
     why: str = ""
 
 
@@ -129,7 +129,7 @@ class PageFolder:
     path: Path
     terms: PageTerms
     every: timedelta = timedelta(seconds=10)
-    pages: Mapping[str, Page] | None = field(default=None, init=False)
+    pages: Mapping[str, RunbookPage] | None = field(default=None, init=False)
     _files: Mapping[Path, _PageFile] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
@@ -145,7 +145,7 @@ class PageFolder:
         for path, file in self._files.items():
             if file.why and known.get(path) != file:
                 log.warning("page not read", page=str(path), why=file.why)
-        found: dict[str, Page] = {}
+        found: dict[str, RunbookPage] = {}
         for page in (page for file in self._files.values() for page in file.pages):
             for alert in page.alerts:
                 found.setdefault(alert, page)

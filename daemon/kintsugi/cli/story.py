@@ -81,7 +81,7 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
 def _read_by_page(incident: Incident) -> Iterator[Text]:
     """Yield the report of a page's run below its first line: nothing else shows the steps that it leaves to a person."""
     if incident.kind is RunKind.PAGE:
-        yield from map(plain, incident.reason.split("\n")[1:])
+        yield from map(plain, incident.reason.splitlines()[1:])
 
 
 def _labelled(label: str, text: str) -> Text:

@@ -7,7 +7,7 @@ A run of a page reads, whatever the daemon's mode. It takes no lock, no slot and
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from kintsugi.catalog.pages import Page, PageUnreadable
+from kintsugi.catalog.pages import PageUnreadable, RunbookPage
 from kintsugi.decisions.guards import check, paused, stale
 from kintsugi.decisions.page_probes import RULE
 from kintsugi.decisions.planner import plan
@@ -93,7 +93,7 @@ class PageRuns:
         named = [each for each in found if each.name == signal.labels.get("service")]
         return next(iter(found if len(found) == 1 else named), None)
 
-    async def _request(self, signal: Signal, page: Page, service: Service) -> tuple[Verdict, bool]:
+    async def _request(self, signal: Signal, page: RunbookPage, service: Service) -> tuple[Verdict, bool]:
         last = await self._last(page, service)
         if last is not None:
             text = f"the page {page.address} was read for this alert at {last.opened:%H:%M:%S}"
@@ -132,7 +132,7 @@ class PageRuns:
             self.supervisor.start(result.run)  # once: also one whose request's answer was lost
         return result.verdict, True
 
-    async def _last(self, page: Page, service: Service) -> Incident | None:
+    async def _last(self, page: RunbookPage, service: Service) -> Incident | None:
         """Return the incident of a page on a service that an alert joins, None for none."""
         since = self.observed.clock() - AGAIN_AFTER
         known = await self.ledger.incidents.newest(limit=MOST_LOOKED_AT, service=service.name)

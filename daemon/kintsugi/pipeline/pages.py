@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 from yarl import URL
 
-from kintsugi.catalog.pages import Page, PageFolder, PageTerms, PageUnreadable
+from kintsugi.catalog.pages import PageFolder, PageTerms, PageUnreadable, RunbookPage
 from kintsugi.clients.http import HttpClient, HttpRequest
 from kintsugi.errors import KintsugiError
 from kintsugi.mask import MASK
@@ -50,7 +50,7 @@ class _Fetched:
     """What was read at an address and when, or why nothing was; `at` None while that is under way."""
 
     at: datetime | None = None
-    pages: tuple[Page, ...] = ()
+    pages: tuple[RunbookPage, ...] = ()
     why: str = ""
 
 
@@ -77,7 +77,7 @@ class PageFetcher:
         plain = url.scheme == "https" and url.is_default_port() and url.user is None and url.password is None
         return str(url) if plain and (url.host or "").lower() in self.hosts else ""
 
-    def find(self, address: str, alert: str) -> Page:
+    def find(self, address: str, alert: str) -> RunbookPage:
         """Return what the page at an address says about an alert. Raises PagePending, PageUnreadable."""
         known = self._known.get(address)
         if known is None or (known.at is not None and self.clock() - known.at > KEPT_FOR):
@@ -114,7 +114,7 @@ class PageFetcher:
                 log.warning("page not read", page=address, why=str(error))
             self._known[address] = fetched
 
-    async def _fetch(self, address: str) -> tuple[Page, ...]:
+    async def _fetch(self, address: str) -> tuple[RunbookPage, ...]:
         """Fetch a page. Raises Refused, ProbeFailed, PageUnreadable."""
         answer = await self.http.ask(HttpRequest(url=address, follow=True), within=WITHIN)
         if answer.status != 200:
@@ -125,7 +125,7 @@ class PageFetcher:
 def _raw(url: URL) -> URL:
     """Return the address of the text itself where one leads to GitHub's page around a Markdown file."""
     owner, repository, kind, *rest = [*url.parts[1:], "", "", ""]
-    if url.host != GITHUB or kind not in ("blob", "tree") or not url.path.endswith(".md"):
+    if url.host != GITHUB or kind not in ("blob", "tree") or not url.name.endswith(".md"):
         return url
     return URL.build(scheme=url.scheme, host=RAW, path="/".join(["", owner, repository, *filter(None, rest)]))
 
@@ -143,7 +143,7 @@ class Pages:
             return False
         return self._may_be_in_folder(signal) or (self.fetcher is not None and bool(self.fetcher.address(signal)))
 
-    def find(self, signal: Signal) -> Page | None:
+    def find(self, signal: Signal) -> RunbookPage | None:
         """Return the page about an alert, that of the folder first. Raises PagePending, PageUnreadable."""
         alert = signal.labels.get("alertname", "")
         if self.folder is not None and self._may_be_in_folder(signal):

@@ -66,7 +66,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 {{- end -}}
 
-{{/* The volume of a ConfigMap of documents. The name of a volume cannot contain a dot. */}}
+{{/* The volume of a ConfigMap of documents or pages. The name of a volume cannot contain a dot. */}}
 {{- define "kintsugi.documents" -}}
 {{- printf "documents-%s" . | replace "." "-" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -91,6 +91,12 @@ subjects:
 {{- end -}}
 {{- with .Values.rbac.changeKinds -}}
 {{- $base = merge $base (dict "guards" (dict "changeKinds" .)) -}}
+{{- end -}}
+{{- if .Values.pages.configMaps -}}
+{{- $base = merge $base (dict "pages" (dict "directory" "/etc/kintsugi-pages")) -}}
+{{- end -}}
+{{- if .Values.pages.hosts -}}
+{{- $base = merge $base (dict "pages" (dict "hosts" .Values.pages.hosts)) -}}
 {{- end -}}
 {{- if .Values.ledger.encryption.enabled -}}
 {{- $base = merge $base (dict "ledger" (dict "encryptionKeyFile" "/var/run/kintsugi-encryption/keys")) -}}

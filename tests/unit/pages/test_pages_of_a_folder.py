@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog.pages import MOST_BYTES, Page, PageDocument, PageFolder, PageTerms
+from kintsugi.catalog.pages import MOST_BYTES, PageDocument, PageFolder, PageTerms, RunbookPage
 from kintsugi.model.runbooks import PAGE, InOrder, Manual, Run, Step
 from kintsugi_import.pages import read
 
@@ -27,7 +27,7 @@ PROCEDURE = """
 """
 
 
-def steps_of(page: Page) -> list[Step]:
+def steps_of(page: RunbookPage) -> list[Step]:
     """Return the steps of a page that are no groups, those of the rollback, too."""
     steps = (*page.runbook.steps, *page.runbook.rollback.steps)
     return [each for step in steps for each in step.flat() if not isinstance(each.do, InOrder)]
