@@ -11,11 +11,10 @@ from kintsugi.catalog.pages import PageUnreadable, RunbookPage
 from kintsugi.decisions.guards import check, paused, stale
 from kintsugi.decisions.page_probes import RULE
 from kintsugi.decisions.planner import plan
-from kintsugi.decisions.priorities import rank
 from kintsugi.errors import KubeError
 from kintsugi.ledger import Ledger, RunRequest
 from kintsugi.model.history import History
-from kintsugi.model.records import Incident, Reason, RunKind, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -38,7 +37,6 @@ MOST_LOOKED_AT = 20
 
 RULES_LEFT = frozenset({Reason.NO_RULE, Reason.FOREIGN_TARGET})
 """The verdicts that no rule has anything to do with the alert."""
-
 
 NO_SERVICE = "the alert's labels name no object of exactly one service"
 
@@ -85,7 +83,7 @@ class PageRuns:
         """
         namespace, found = signal.labels.get("namespace"), list[Service]()
         services = self.active_catalog.catalog.services.values()
-        for service in sorted((each for each in services if namespace in (None, each.namespace)), key=rank):
+        for service in (each for each in services if namespace in (None, each.namespace)):
             objection = await self.targets.objection(signal.labels, service)
             if objection is not None and objection.provisional:
                 return self._later(objection.reason, objection.text)
@@ -96,11 +94,15 @@ class PageRuns:
     async def _request(self, signal: Signal, page: RunbookPage, service: Service) -> tuple[Verdict, bool]:
         last = await self._last(page, service)
         if last is not None:
-            text = f"the page {page.address} was read for this alert at {last.opened:%H:%M:%S}"
+            text = f"the page {page.address} was read for {service.name} at {last.opened:%H:%M:%S}"
             joined = Verdict(
                 kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text=text, rule=RULE, incident=last.id
             )
-            return joined, False
+            if last.state is IncidentState.NEEDS_OPERATOR:
+                return joined, False
+            # what a person has ended is no hand-over: its alerts would be evaluated again at once
+            until = last.opened + AGAIN_AFTER
+            return replace(joined, kind=VerdictKind.REFUSED, reason=Reason.COOLDOWN, incident="", until=until), False
         if self.supervisor.number_of(RunKind.PAGE) >= MOST_AT_ONCE:
             return self._later(Reason.BUDGET, f"{MOST_AT_ONCE} pages are being read"), False
         now, limits, runbook = self.observed.clock(), self.observed.limits, page.runbook
