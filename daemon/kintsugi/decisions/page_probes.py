@@ -12,7 +12,7 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.views import ServiceView
 from kubeobjects import resources, unstructured
-from kubeobjects.resources import PODS, Resource
+from kubeobjects.resources import PODS, SECRETS, Resource
 
 RULE = "page"
 """The name of the rule of pages; a pause may name it."""
@@ -24,6 +24,8 @@ def objection(command: Command, view: ServiceView) -> str:
     if not verb.allowed_in_page:
         return "a page only reads objects, their Events, logs and usage"
     names, listed = _named(command)
+    if SECRETS in {*listed, *(each.resource for each in names)}:
+        return "a page reads no Secret"
     own = owned(view)
     if foreign := next((each for each in names if (each.resource.kind, each.name) not in own), None):
         return f"{foreign} is not known to belong to {service.name}"

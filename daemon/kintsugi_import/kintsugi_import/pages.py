@@ -9,8 +9,9 @@ from kintsugi_import.document import leave_to_person, runbooks
 from kintsugi_import.draft import Group, Procedure, StepDraft, procedures
 from kintsugi_import.html import is_html, read_html
 from kintsugi_import.page import read_page
-from kintsugi_import.reading import verb_of
+from kintsugi_import.reading import kinds_of, verb_of
 from kintsugi_import.words import Role
+from kubeobjects.resources import SECRETS
 
 MOST_COMMANDS = 500
 """Of a page: to write ten thousand as steps takes half a minute."""
@@ -46,4 +47,4 @@ def _is_probe(step: StepDraft, group: Group) -> bool:
     reading = step.reading
     if reading is None or reading.changes or reading.for_each or reading.finds or group.role is Role.ROLLBACK:
         return False
-    return definitions_by_verb()[verb_of(reading.run)].allowed_in_page
+    return definitions_by_verb()[verb_of(reading.run)].allowed_in_page and SECRETS not in kinds_of(reading.run)

@@ -37,6 +37,10 @@ def judged(line: str, shown: ServiceView = WEB) -> str:
         ("kubectl get nodes", "a list of nodes is about more than web"),
         ("kubectl describe node other", "node/other is not known to belong to web"),
         ("kubectl describe deployments", "what it lists cannot be limited to web"),
+        ("kubectl get secret web", "a page reads no Secret"),
+        ("kubectl get pods,secrets", "a page reads no Secret"),
+        ("kubectl describe secret web", "a page reads no Secret"),
+        ("kubectl get --raw /readyz", "a page only reads"),
         ("kubectl get configmap web", "configmap/web is not known to belong to web"),
     ],
 )
