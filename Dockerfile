@@ -21,17 +21,18 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && tools/bin/pip --python /opt/kintsugi/bin/python install --require-hashes --only-binary=:all: -r requirements.lock \
     && /opt/kintsugi/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/kintsugi/lib
 
-# The daemon itself, its restores, the diagnosis and the objects of Kubernetes; the embedded cluster stays out. Rules and runbooks are in it,
+# The daemon itself, its import of pages, its restores, the diagnosis and the objects of Kubernetes; the embedded cluster stays out. Rules and runbooks are in it,
 # laid out to be put over its dependencies.
 FROM dependencies AS package
 COPY pyproject.toml README.md LICENSE ./
 COPY daemon/kubeobjects daemon/kubeobjects
 COPY daemon/kubediagnosis daemon/kubediagnosis
 COPY daemon/kintsugi daemon/kintsugi
+COPY daemon/kintsugi_import daemon/kintsugi_import
 COPY daemon/kintsugi_restore daemon/kintsugi_restore
 COPY rules rules
 COPY runbooks runbooks
-RUN tools/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir wheels ./daemon/kubeobjects ./daemon/kubediagnosis . ./daemon/kintsugi_restore \
+RUN tools/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir wheels ./daemon/kubeobjects ./daemon/kubediagnosis . ./daemon/kintsugi_import ./daemon/kintsugi_restore \
     && tools/bin/pip --python /opt/kintsugi/bin/python install --no-deps --no-index --prefix /package wheels/*.whl \
     && /opt/kintsugi/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /package/lib
 

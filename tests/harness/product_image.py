@@ -36,6 +36,7 @@ CONTEXT = (
     "LICENSE",
     "README.md",
     "daemon/kintsugi",
+    "daemon/kintsugi_import",
     "daemon/kintsugi_restore",
     "daemon/kubediagnosis",
     "daemon/kubeobjects",
