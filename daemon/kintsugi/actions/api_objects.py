@@ -47,7 +47,7 @@ def as_kube_errors() -> Iterator[None]:
 
 @contextmanager
 def naming_the_right(resource: Resource, *, changes: bool = False) -> Iterator[None]:
-    """Say how the right to a forbidden read is granted; before one that `changes` objects only of kinds that are not built in."""
+    """Name in the error of a forbidden read what grants the right; before a change (`changes`) only of kinds that are not built in."""
     try:
         yield
     except Forbidden as error:

@@ -7,12 +7,12 @@ from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.pages import PageFolder, PageTerms, page_reader
 from kintsugi.clients.http import HttpClient
 from kintsugi.errors import UsageError
-from kintsugi.pipeline.pages import PageFetcher, Pages
+from kintsugi.pipeline.pages import PageFetcher, RunbookPages
 from kintsugi.settings import Settings, SettingsError
 
 
 def read_pages(
-    pages: Pages, settings: Settings, http: HttpClient, clock: Callable[[], datetime], life: Lifecycle
+    pages: RunbookPages, settings: Settings, http: HttpClient, clock: Callable[[], datetime], life: Lifecycle
 ) -> None:
     """Let `pages` have those that the settings name. Raises SettingsError where no package reads them."""
     chosen = settings.pages

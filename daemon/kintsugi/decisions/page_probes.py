@@ -5,11 +5,11 @@ Pure. A page is foreign text, so that nothing of it is taken on trust: each comm
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from kintsugi.commands.registry import definition_of
-from kintsugi.model.command import Command, ObjectName
+from kintsugi.model.command import Command, ObjectName, parts_of
 from kintsugi.model.views import ServiceView
 from kubeobjects import resources, unstructured
 from kubeobjects.resources import PODS, SECRETS, Resource
@@ -85,10 +85,7 @@ def _owned(view: ServiceView) -> Iterator[tuple[str, str]]:
 
 def _named(command: Command) -> tuple[Sequence[ObjectName], Sequence[Resource]]:
     """Return the objects that a command names, and the kinds that it lists."""
-    value: object = command
-    assert is_dataclass(value), "commands are values"
-    values = [getattr(command, each.name) for each in fields(value)]
-    parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+    parts = list(parts_of(command))
     names = [each for each in parts if isinstance(each, ObjectName)]
     kinds = [each for each in parts if isinstance(each, Resource)]
     if name := getattr(command, "name", ""):

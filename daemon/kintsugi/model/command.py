@@ -5,8 +5,8 @@ Commands as values: the meaning of a runbook's line once it is parsed and its va
 Here are those that a package below `verbs` makes or inspects; any other is in the module of its verb.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
 
@@ -67,6 +67,16 @@ class ObjectName:
 
     def __str__(self) -> str:
         return f"{self.resource.singular}/{self.name}"
+
+
+def parts_of(command: Command) -> Iterator[ObjectName | Resource]:
+    """Yield the objects that a command names, and the kinds that it is about all objects of."""
+    value: object = command
+    assert is_dataclass(value), "commands are values"
+    for each in fields(value):
+        given = getattr(value, each.name)
+        parts = given if isinstance(given, tuple) else (given,)
+        yield from (part for part in parts if isinstance(part, ObjectName | Resource))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -230,13 +230,10 @@ class OperatorService:
         if not runs:
             raise WrongState(f"incident {incident} never had a run, so there is nothing to undo")
         run = runs[-1]
-        if (
-            run.kind not in (RunKind.RECOVERY, RunKind.PAGE)
-            and run.state.is_final
-            and run.state is not IncidentState.NEEDS_OPERATOR
-        ):
+        undoes_itself = run.kind in (RunKind.REHEARSAL, RunKind.DRILL)
+        if undoes_itself and run.state.is_final and run.state is not IncidentState.NEEDS_OPERATOR:
             raise WrongState(f"run {run.id} was a {run.kind}, which has undone all its changes")
-        if run.kind in (RunKind.RECOVERY, RunKind.PAGE) and run.service != STACK and not run.changed:
+        if not undoes_itself and run.service != STACK and not run.changed:
             raise WrongState(f"incident {incident}: nothing to undo: the run changed nothing")
         shown = await self.rollbacks.preview(run)
         if not confirmed:

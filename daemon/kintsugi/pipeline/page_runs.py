@@ -19,7 +19,7 @@ from kintsugi.model.rules import Mode, Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.pages import PagePending, Pages
+from kintsugi.pipeline.pages import PagePending, RunbookPages
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
 
@@ -50,7 +50,7 @@ class PageRuns:
     observed: ObservedState
     targets: Targets
     supervisor: RunSupervisor
-    pages: Pages
+    pages: RunbookPages
 
     async def verdict(self, signal: Signal, verdict: Verdict) -> tuple[Verdict, bool]:
         """

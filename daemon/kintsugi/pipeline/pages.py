@@ -131,7 +131,7 @@ def _raw(url: URL) -> URL:
 
 
 @dataclass(kw_only=True)
-class Pages:
+class RunbookPages:
     """All pages that there are; without a folder and a fetcher there is none."""
 
     folder: PageFolder | None = None

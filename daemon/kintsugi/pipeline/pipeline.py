@@ -22,7 +22,7 @@ from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.new_signals import NewSignals
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.page_runs import PageRuns
-from kintsugi.pipeline.pages import Pages
+from kintsugi.pipeline.pages import RunbookPages
 from kintsugi.pipeline.run_requester import Contention, RunRequester
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import NO_RULE, Disposition, SignalEvaluator
@@ -78,7 +78,7 @@ class Pipeline:
         self.requester = RunRequester(
             ledger, active_catalog, observed, self._contention, on_waiting, approval_expiry=approval_expiry
         )
-        self.pages = Pages()
+        self.pages = RunbookPages()
         page_runs = PageRuns(ledger, active_catalog, observed, targets, supervisor, self.pages)
         self.evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester, page_runs)
         observed.waiting = self._contention.for_slots

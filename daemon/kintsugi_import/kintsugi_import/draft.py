@@ -11,8 +11,8 @@ from kintsugi_import.reading import (
     Handling,
     Listed,
     Reading,
-    chooses,
     field_of,
+    is_selective,
     items_of,
     listed_by,
     narrower,
@@ -348,7 +348,7 @@ class _Drafting:
         if statement.variable and (read := field_of(statement)):
             self.values[statement.variable] = f"steps.{step.id}.{read}"
             self.procedure.found.add(parameter_name(statement.variable))
-        if not reading.for_each and chooses(statement) and (listed := listed_by(reading.run)) is not None:
+        if not reading.for_each and is_selective(statement) and (listed := listed_by(reading.run)) is not None:
             self.lists[listed] = f"steps.{step.id}.{items_of(statement)}"
         if re.match(r"kubectl get (svc|services?)[ /]", reading.run):
             self.balancer = step.id

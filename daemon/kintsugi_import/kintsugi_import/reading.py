@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from kintsugi.commands import CommandProblem, parse_template
@@ -11,7 +11,7 @@ from kintsugi.commands.arg_types import REFERENCE
 from kintsugi.commands.kinds import SECRETS_STAY
 from kintsugi.commands.template import ArgTemplate, ParsedTemplate
 from kintsugi.expressions import ANY, Expression, ExpressionProblem, Scope
-from kintsugi.model.command import ObjectName
+from kintsugi.model.command import ObjectName, parts_of
 from kintsugi_import.shell import KUBECTL, Statement
 from kubeobjects.resources import SECRETS, Resource
 
@@ -242,9 +242,8 @@ def verb_of(run: str) -> str:
 
 def kinds_of(run: str) -> Iterator[Resource]:
     """Yield the kinds of objects that a command names."""
-    for part in _parts(parse_template(run, _SCOPE).sample()):
-        if isinstance(part, Resource | ObjectName):
-            yield part.resource if isinstance(part, ObjectName) else part
+    for part in parts_of(parse_template(run, _SCOPE).sample()):
+        yield part.resource if isinstance(part, ObjectName) else part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,8 +256,7 @@ class Listed:
 
 def listed_by(run: str) -> Listed | None:
     """Return what a command lists, None where it is no look for all objects of one kind in one namespace."""
-    parts = [part for part in _parts(parse_template(run, _SCOPE).sample()) if isinstance(part, Resource | ObjectName)]
-    match parts:
+    match list(parts_of(parse_template(run, _SCOPE).sample())):
         case [Resource() as kind] if _GET.match(run) and not _ALL_NAMESPACES.search(run):
             return Listed(kind=kind, namespace=_namespace_of(run))
         case _:
@@ -274,20 +272,13 @@ def one_of(run: str, parameter: str) -> Listed | None:
         command = parse_template(run.replace(value, _SOME), _SCOPE).sample()
     except (CommandProblem, ExpressionProblem):
         return None
-    named = (part for part in _parts(command) if isinstance(part, ObjectName) and part.name == _SOME)
+    named = (part for part in parts_of(command) if isinstance(part, ObjectName) and part.name == _SOME)
     return next((Listed(kind=each.resource, namespace=_namespace_of(run)) for each in named), None)
 
 
 def _namespace_of(run: str) -> str:
     found = _NAMESPACE.search(run)
     return found[1] if found else ""
-
-
-def _parts(command: object) -> Iterator[object]:
-    assert is_dataclass(command), "commands are values"
-    for name in (each.name for each in fields(command)):
-        value = getattr(command, name)
-        yield from value if isinstance(value, tuple) else (value,)
 
 
 def in_all_namespaces(reading: Reading) -> Reading:
@@ -338,7 +329,7 @@ def items_of(statement: Statement) -> str:
     return "items" + "".join(f'.filter(i, i.metadata.name.contains("{part}"))' for part in parts)
 
 
-def chooses(statement: Statement) -> bool:
+def is_selective(statement: Statement) -> bool:
     """Return whether a look lists what a page speaks of afterwards: by labels or parts of a name, and by nothing else."""
     by_names = all(map(_PART_OF_A_NAME.fullmatch, statement.filters))
     return by_names and bool(statement.filters or _SELECTOR.search(statement.command))

@@ -12,7 +12,7 @@ from kintsugi.catalog.pages import PageFolder, PageTerms, PageUnreadable
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.errors import KintsugiError, Refused
 from kintsugi.model.rules import RuleSource
-from kintsugi.pipeline.pages import KEPT_FOR, PageFetcher, PagePending, Pages
+from kintsugi.pipeline.pages import KEPT_FOR, PageFetcher, PagePending, RunbookPages
 from kintsugi_import.pages import read
 from tests.unit.factories import NOW, signal
 
@@ -51,7 +51,7 @@ class Bench:
         self.now: datetime = NOW
         hosts = frozenset({"runbooks.example.com", "raw.githubusercontent.com"})
         self.fetcher = PageFetcher(hosts=hosts, terms=PageTerms(reader=read), http=site, clock=lambda: self.now)
-        self.pages = Pages(fetcher=self.fetcher)
+        self.pages = RunbookPages(fetcher=self.fetcher)
 
     async def fetched(self) -> None:
         """Let the fetcher do what is wanted of it."""
