@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,20 @@ class ManualStage:
         await asyncio.to_thread(self.daemon.start)
         await asyncio.to_thread(self.daemon.wait_ready)
         await eventually(self.is_well, within=TIMEOUT, describe=self.daemon.tail)
+
+    async def make_unready(self, pod: str) -> None:
+        """
+        Let a pod of the web service that was ready be unready, and wait until the daemon sees it.
+
+        Kubernetes tells whole seconds: a pod that gets unready in the second of its start is taken to be starting still.
+        """
+        found = self.cluster.get(resources.PODS, pod, NAMESPACE)
+        assert found is not None
+        states = [each["state"] for each in found["status"]["containerStatuses"]]
+        started = max(datetime.fromisoformat(each["running"]["startedAt"]) for each in states)
+        await eventually(lambda: datetime.now(UTC) - started >= timedelta(seconds=1), within=TIMEOUT)
+        self.cluster.faults.make_unready(found["metadata"]["uid"])
+        await eventually(lambda: not self.is_well(), within=TIMEOUT, describe=self.daemon.tail)
 
     def is_well(self) -> bool:
         """Return whether both services are known to be well."""

@@ -44,8 +44,7 @@ async def test_an_imported_page_looks_asks_before_its_change_and_leaves_the_rest
     async with staged(tmp_path, documents=imported.text) as stage:
         before = pods(stage)
         named = min(before)
-        stage.cluster.faults.make_unready(before[named])
-        await eventually(lambda: not stage.is_well(), within=TIMEOUT, describe=stage.daemon.tail)
+        await stage.make_unready(named)
         await deliver(stage, alertname="WebPodHangs", pod=named)
         opened = await eventually(stage.daemon.incidents, within=TIMEOUT, describe=stage.daemon.tail)
         incident = opened[0]["id"]

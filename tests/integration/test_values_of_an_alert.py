@@ -71,8 +71,7 @@ async def test_a_run_acts_on_the_pod_that_its_alert_names_and_one_without_that_l
 
         before = pods(stage)
         named = min(before)
-        stage.cluster.faults.make_unready(before[named])
-        await eventually(lambda: not stage.is_well(), within=TIMEOUT, describe=stage.daemon.tail)
+        await stage.make_unready(named)
         await deliver(stage, pod=named)
         await eventually(lambda: named not in pods(stage), within=TIMEOUT, describe=stage.daemon.tail)
         (opened,) = stage.daemon.incidents()

@@ -88,6 +88,7 @@ FILTERS = frozenset(
 _NO_FILTER = re.compile(r"\bsystem\(|\bsh\b|-i\b")
 _IN_FRONT = re.compile(r"^(?:sudo(?:\s+-\w+)*\s+|time\s+|watch(?:\s+-[nd]\s*[\d.]*)*\s+(?:--\s+)?)+")
 _OTHER_CLUSTER = re.compile(r"\s--(?:context|kubeconfig|cluster)[= ](?:\"[^\"]*\"|'[^']*'|\S+)")
+_WATCH = re.compile(r"\s(?:-w|--watch(?:-only)?)(?:=true)?(?=\s|$)")
 _FORCED = re.compile(r"\s(?:--force(?:=true)?|--grace-period[= ]0|--now(?:=true)?)(?=\s|$)")
 _FORMAT = re.compile(
     r"\s(?:(?:-o|--output)(?:=|\s*)(?:jsonpath|custom-columns|go-template|template)|--template(?:=|\s+)(?=\S))(?:'[^']*'|\"[^\"]*\"|\S)*"
@@ -181,9 +182,10 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
     elif " -- " not in line and (found := _EXEC_WITHOUT_DASHES.match(line)):
         line = f"{found[1]} -- {found[2]}"
     if line.split()[0] in KUBECTL:
-        line = re.sub(r"^oc(?= (?!adm ))", "kubectl", line)
+        line = re.sub(r"^oc(?= (?!adm ))", "kubectl", line).replace(" --delete-local-data", " --delete-emptydir-data")
         own, dashes, rest = line.partition(" -- ")
-        for pattern in (_OTHER_CLUSTER, *((_FORCED,) if " delete " in own else ())):
+        of_verb = [pattern for verb, pattern in ((" delete ", _FORCED), (" get ", _WATCH)) if verb in own]
+        for pattern in (_OTHER_CLUSTER, *of_verb):
             notes += [f"without {found.strip()}" for found in pattern.findall(own)]
             own = pattern.sub("", own)
         line = own + dashes + rest
