@@ -211,7 +211,7 @@ class _Writer:
             made["manual"] = manual
             return _comment([f"{each.text}: {each.reason}" for each in step.source]) + _item(_dump(made))
         if reading.for_each:
-            made["forEach"] = f"steps.{step.id}_found.items" if reading.finds else reading.for_each
+            made["forEach"] = f"steps.{step.id}_found.{reading.for_each}" if reading.finds else reading.for_each
         if reading.for_each == "service.pods":
             made["when"] = "each.unhealthy"
         if reading.changes:

@@ -15,6 +15,7 @@ from kintsugi_import.reading import (
     is_selective,
     items_of,
     listed_by,
+    lists_several,
     narrower,
     one_of,
     parameter_name,
@@ -286,15 +287,31 @@ class _Drafting:
     def _statements(self, found: Sequence[Statement], lead: str, *, inside: bool) -> None:
         entered = False
         for at, each in enumerate(found):
-            reading = read_statement(self._forwarded(each), self.values)
+            reading = self._read(each)
             if entered and not _of_the_cluster(each):
                 reading = Reading(handling=Handling.PERSON, reason="it belongs to the shell that was entered before")
             entered |= reading.handling is Handling.PERSON and _enters(each)
             self._statement(each, reading, each.comment or (lead if at == 0 or inside else ""), neighbour=at > 0)
 
+    def _read(self, statement: Statement) -> Reading:
+        """Decide about a command; the looks within it become steps before it, where it can go on with what they find."""
+        forwarded = self._forwarded(statement)
+        if len(statement.inner) == 1 and not statement.body and lists_several(statement.inner[0]):
+            one = replace(forwarded, inner=(), filters=())
+            forwarded = replace(forwarded, variable=statement.inner[0].variable, body=(one,))
+        looks = [(each, read_statement(each, self.values), field_of(each)) for each in statement.inner]
+        known = {**self.values, **{each.variable: f"steps.look.{found}" for each, _, found in looks}}
+        whole = all(look.handling is Handling.RUN and not look.changes and found for _, look, found in looks)
+        read = self._loop if forwarded.body else read_statement
+        trial = read(forwarded, known)
+        if not looks or not whole or trial.handling is not Handling.RUN:
+            return trial if whole else Reading(handling=Handling.PERSON, reason="only a shell can do it")
+        for each, look, _ in looks:
+            listed = CommandDraft(text=each.text, line=each.line, handling=Handling.RUN)
+            self._add_run(each, look, textwrap.shorten(each.command, _MOST_NAME, placeholder=" …"), listed)
+        return read(forwarded, self.values)
+
     def _statement(self, statement: Statement, reading: Reading, lead: str, *, neighbour: bool) -> None:
-        if statement.items:
-            reading = self._loop(statement)
         command = CommandDraft(
             text=statement.text, line=statement.line, handling=reading.handling, reason=reading.reason
         )
@@ -325,18 +342,26 @@ class _Drafting:
                 command = command.replace(f"{here}/", f"{host}/")
         return replace(statement, command=command)
 
-    def _loop(self, statement: Statement) -> Reading:
-        """Read a loop over words with one command in it."""
-        if len(statement.body) != 1:
+    def _loop(self, statement: Statement, values: Mapping[str, str]) -> Reading:
+        """Read a loop with one command in it, over words or over what a look lists."""
+        over = ", ".join(f'"{each}"' for each in statement.items)
+        items, each = f"[{over}]", "each"
+        if statement.inner:
+            items, first, field = values[statement.inner[0].variable].partition("[0]")
+            each += "" if field == ".metadata.name" else field
+            if not first:
+                return Reading(handling=Handling.PERSON, reason="only a shell can do it")
+        known = {**values, statement.variable: each}
+        found = [read_statement(each, known) for each in statement.body]
+        run = [each for each in found if each.handling is not Handling.LEFT_OUT]
+        if len(run) != 1:
             return Reading(handling=Handling.PERSON, reason="it is a loop over several commands")
-        inner = read_statement(statement.body[0], {**self.values, statement.variable: "each"})
-        words = ", ".join(f'"{each}"' for each in statement.items)
-        if inner.handling is not Handling.RUN or inner.for_each:
-            return Reading(handling=Handling.PERSON, reason=inner.reason or "it is a loop")
-        return replace(inner, for_each=f"[{words}]")
+        if run[0].handling is not Handling.RUN or run[0].for_each:
+            return Reading(handling=Handling.PERSON, reason=run[0].reason or "it is a loop")
+        return replace(run[0], for_each=items)
 
     def _add_run(self, statement: Statement, reading: Reading, lead: str, command: CommandDraft) -> None:
-        name = shortened(lead) or self._unnamed(statement)
+        name = shortened(lead) or self._unnamed(statement, reading)
         reading = self._bound(reading)
         step = StepDraft(
             id=self._id(name, reading.run), name=name, line=statement.line, reading=reading, source=[command]
@@ -354,10 +379,11 @@ class _Drafting:
             self.balancer = step.id
         self.group.steps.append(step)
 
-    def _unnamed(self, statement: Statement) -> str:
+    def _unnamed(self, statement: Statement, reading: Reading) -> str:
         if self.group.name and not self.group.steps:
             return shortened(self.group.name)
-        return textwrap.shorten(statement.command, _MOST_NAME, placeholder=" …")
+        whole = bool(statement.inner or (reading.finds and statement.filters))
+        return textwrap.shorten(statement.text if whole else statement.command, _MOST_NAME, placeholder=" …")
 
     def _bound(self, reading: Reading) -> Reading:
         """Return the command with what the page means by its words: unhealthy pods, a balancer's address, a pod of the service."""

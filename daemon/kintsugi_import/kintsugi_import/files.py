@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from functools import cache
 from pathlib import Path
 
 from kintsugi.catalog import CatalogErrors, Source, catalog_paths, read_sources, shipped_paths
@@ -18,8 +19,9 @@ from kintsugi.model.runbooks import PAGE
 from kintsugi_import.merge import merge
 from kubeobjects import discovery
 from kubeobjects.resources import RESOURCES, Resource
+from kubeobjects.unstructured import Unstructured
 
-KINDS = Path(__file__).with_name("kinds.yaml")
+KINDS = Path(__file__).with_name("kinds.txt")
 BASES = ".imported"
 _NAMED = """\
 # The types of objects that imported runbooks name besides those that are built in, as their projects declare them. `kintsugi init`
@@ -49,8 +51,7 @@ def learn_kinds(folder: Path | None) -> None:
     Raises CatalogErrors.
     """
     own = folder / KINDS_FILE if folder is not None else None
-    file = own if own is not None and own.exists() and not _is_ours(own) else KINDS
-    kinds = _kinds(file)
+    kinds = _kinds(own) if own is not None and own.exists() and not _is_ours(own) else _known()
     discovery.forget()
     discovery.add_filed(kinds)
 
@@ -113,6 +114,26 @@ def save_kinds(folder: Path, named: Iterable[Resource]) -> None:
     before = _kinds(file) if file.exists() else ()
     if kinds := sorted({*before, *named} - {*RESOURCES}, key=lambda each: (each.group, each.plural)):
         write(file, kinds_document(kinds, _NAMED))
+
+
+@cache
+def _known() -> Sequence[Resource]:
+    """Return the kinds of widely used operators and platforms, from the lines that `kubectl api-resources` would print of them."""
+    lines = (line.split() for line in KINDS.read_text(encoding="utf-8").split("\n") if line and line[0] != "#")
+    return discovery.kinds_in([{"items": [_group(*line) for line in lines]}])
+
+
+def _group(plural: str, *columns: str) -> Unstructured:
+    *short, api_version, namespaced, kind = columns
+    group, _, version = api_version.rpartition("/")
+    resource = {
+        "resource": plural,
+        "shortNames": short[0].split(",") if short else [],
+        "scope": "Namespaced" if namespaced == "true" else "Cluster",
+        "responseKind": {"kind": kind},
+        "verbs": ["get", "list"],
+    }
+    return {"metadata": {"name": group}, "versions": [{"version": version, "resources": [resource]}]}
 
 
 def _kinds(file: Path) -> Sequence[Resource]:

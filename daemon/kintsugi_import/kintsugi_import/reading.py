@@ -90,13 +90,19 @@ _IN_FRONT = re.compile(r"^(?:sudo(?:\s+-\w+)*\s+|time\s+|watch(?:\s+-[nd]\s*[\d.
 _OTHER_CLUSTER = re.compile(r"\s--(?:context|kubeconfig|cluster)[= ](?:\"[^\"]*\"|'[^']*'|\S+)")
 _WATCH = re.compile(r"\s(?:-w|--watch(?:-only)?)(?:=true)?(?=\s|$)")
 _FORCED = re.compile(r"\s(?:--force(?:=true)?|--grace-period[= ]0|--now(?:=true)?)(?=\s|$)")
+_FALLS_AWAY = ((" delete ", _FORCED), (" drain ", _FORCED), (" get ", _WATCH))
 _FORMAT = re.compile(
     r"\s(?:(?:-o|--output)(?:=|\s*)(?:jsonpath|custom-columns|go-template|template)|--template(?:=|\s+)(?=\S))(?:'[^']*'|\"[^\"]*\"|\S)*"
 )
+_PLACED = r" (?:-n|-c|--namespace|--container)[= ]\S+"
 _RSH = re.compile(r"^oc((?: -n \S+)?) rsh ((?:-[nc] \S+ )*)(\S+) (?!-)(.+)$")
 _EXEC_WITHOUT_DASHES = re.compile(
-    r"^(kubectl(?: -n \S+)? exec (?:-\w+ (?:\S+ )??)*?(?:-n \S+ )?[\w./${}-]+(?: -n \S+)?(?: -c \S+)?) (?!-)([a-z][\w.-]* .+)$"
+    rf"^((?:kubectl|oc)(?:{_PLACED})* exec(?:{_PLACED}| -\w+| --\w+(?:=\S+)?)* (?!-)\S+(?:{_PLACED})*) (?!-)([\w./-]+(?: .+)?)$"
 )
+_WITHOUT_KIND = re.compile(rf" delete(?:{_PLACED}| -\S+)* \$")
+_RUN_ONCE = re.compile(r"^(?:kubectl|oc) (?=.*--rm\b)(.*\brun .*?) -- (.+)$")
+_SHORT_HOST = re.compile(r"(?<=\shttp://)(?!localhost\b)[a-z][a-z0-9-]*(?=[:/ ]|$)")
+_GLOB = re.compile(r"(?<= )(/[\w./-]*)/[\w.-]*\*[\w.*-]*(?= |$)")
 _LOCALHOST = re.compile(r"\b(localhost|127\.0\.0\.1)\b")
 _PLACEHOLDERS = re.compile(
     r"<([A-Za-z][^<>\n]{0,60})>|\{\{\s*\$?\.?([A-Za-z][\w. -]{0,60})\s*\}\}|(?<=[\s=/:\"'])\[([A-Za-z][A-Za-z0-9_ -]{1,40})\](?=[\s/:\"']|$)"
@@ -106,6 +112,11 @@ _CAPITALS = re.compile(
     r"(?<=[\s=/:])((?:[A-Z]+_)*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB)(?:_?[A-Z]+)*)(?=[\s/:]|$)"
 )
 _FIRST_COLUMN = re.compile(r"awk ['\"]\{ ?print \$1;? ?\}['\"]|head -(?:n ?)?1|cut -d ?['\"]? ?['\"]? -f ?1")
+_STATUS = re.compile(
+    r"grep (?P<other>-v )?(?:-i )?['\"]?(?P<status>Running|Pending|Evicted|Error|Completed|Terminating|Unknown|OOMKilled|CrashLoopBackOff|ImagePullBackOff|ErrImagePull|ContainerStatusUnknown)['\"]?"
+)
+_OF_PODS = re.compile(r" get (?:po|pods?)\b(?!,)")
+_ONE = re.compile(r"\bhead -(?:n ?)?1\b|items\[0\]|NR==1")
 _PART_OF_A_NAME = re.compile(r"grep ['\"]?([a-z0-9][a-z0-9.-]+)['\"]?")
 _FIELD = re.compile(
     r"\s(?:-o|--output)[= ]?(?:jsonpath=\{?\.?(?P<list>items\[(?:0|\*|\?\(@?\.(?P<by>[A-Za-z.]+)==['\"]?(?P<value>[\w.-]+)['\"]?\))?\]\.)?|(?P<column>custom-columns=)(?:[\w ]*:)\.?)"
@@ -113,13 +124,20 @@ _FIELD = re.compile(
 )
 """A field that one look prints: `jsonpath={.items[0].metadata.name}`, `custom-columns=NAME:.metadata.name`."""
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
-_CHANGES_SEVERAL = frozenset({"delete", "cordon", "uncordon", "drain", "restart", "label", "annotate", "scale"})
+_OF_NODES = frozenset({"cordon", "uncordon", "drain"})
+_CHANGES_SEVERAL = _OF_NODES | {"delete", "restart", "label", "annotate", "scale"}
 _GET = re.compile(r"(?:kubectl|oc)\b[^|]*? get ")
-_ALL_NAMESPACES = re.compile(r"\s(?:-A|--all-namespaces)\b")
+_ALL_NAMESPACES = re.compile(r"\s(?:-A|--all-namespaces)(?:=true)?(?=\s|$)")
+_NAMED_EVERYWHERE = re.compile(
+    r"^(kubectl get [a-z][\w.]*) (?!-)([\w.${}-]+)(?=[^|]*\s(?:-A|--all-namespaces)(?:\s|$))"
+)
+_ITS_NAMESPACE = "${each.metadata.namespace}"
 _REPLACES_DATA = "it replaces data, and half of that is worse than none"
 _SOME = "some-object"
 """A name in the place of a parameter's."""
-_SELECTOR = re.compile(r"\s(?:-l|--selector)(?:=|\s+)?(\"[^\"]+\"|'[^']+'|[^\s]+)")
+_SELECTOR = re.compile(r"\s(?:-l|--(?:field-)?selector)(?:=|\s+)?(?:\"[^\"]+\"|'[^']+'|[^\s]+)")
+_ALL = re.compile(r"\s--all(?:=true)?(?=\s|$)")
+_XARGS = re.compile(r"xargs(?: -[rt]| -n ?1| --no-run-if-empty| -I ?\S+)* (kubectl .+)")
 _NAMESPACE = re.compile(r"\s(?:-n|--namespace)(?:=|\s+)(\S+)")
 
 
@@ -169,6 +187,8 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     reading = _parsed(line)
     if format_note and reading.run and SECRETS in kinds_of(reading.run):
         return _person(SECRETS_STAY)
+    if statement.filters and (piped := _for_each_piped(statement, reading)) is not None:
+        return piped
     if statement.filters and (reading.changes or not all(map(_is_filter, statement.filters))):
         return _person(f"its output goes on into {_shown(statement.filters[-1])}")
     return reading if reading.handling is Handling.PERSON else replace(reading, notes=(*notes, *format_note, *more))
@@ -181,13 +201,21 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
         line = f"oc{found[1]} exec {found[2]}{found[3]} -- {found[4]}"
     elif " -- " not in line and (found := _EXEC_WITHOUT_DASHES.match(line)):
         line = f"{found[1]} -- {found[2]}"
+    elif found := _RUN_ONCE.match(line):
+        place = _namespace_of(f" {found[1]}") or "${service.namespace}"
+        line = _SHORT_HOST.sub(lambda host: f"{host[0]}.{place}", found[2])
+        notes.append("without a pod of its own: Kintsugi itself asks")
     if line.split()[0] in KUBECTL:
         line = re.sub(r"^oc(?= (?!adm ))", "kubectl", line).replace(" --delete-local-data", " --delete-emptydir-data")
+        line = _NAMED_EVERYWHERE.sub(r"\1 --field-selector=metadata.name=\2", line)
         own, dashes, rest = line.partition(" -- ")
-        of_verb = [pattern for verb, pattern in ((" delete ", _FORCED), (" get ", _WATCH)) if verb in own]
+        of_verb = [pattern for verb, pattern in _FALLS_AWAY if verb in own]
         for pattern in (_OTHER_CLUSTER, *of_verb):
             notes += [f"without {found.strip()}" for found in pattern.findall(own)]
             own = pattern.sub("", own)
+        if dashes and rest.startswith(("ls ", "du ")) and _GLOB.search(rest):
+            notes.append(f"without the glob of {rest}")
+            rest = _GLOB.sub(r"\1", rest).replace("du -sh ", "du -h -d 1 ", 1)
         line = own + dashes + rest
     return line, tuple(notes)
 
@@ -211,22 +239,48 @@ def _parsed(line: str) -> Reading:
 
 
 def _for_each_selected(line: str) -> Reading | None:
-    """Read a change of all objects of a selector as a look, and the change for each object that it finds."""
-    found = _SELECTOR.search(line)
+    """Read a change of all objects of a selector or of a type as a look, and the change for each object that it finds."""
     words = line.split()
     verb = next((word for word in words[1:4] if word in _CHANGES_SEVERAL), "")
-    if words[0] != "kubectl" or not found or not verb:
+    chosen = [found[0] for each in (_SELECTOR, _ALL_NAMESPACES) for found in each.finditer(line)]
+    if words[0] != "kubectl" or not verb or not (chosen or _ALL.search(line) or verb == "restart"):
         return None
+    plain = _ALL.sub("", _ALL_NAMESPACES.sub("", _SELECTOR.sub("", line)))
     place = _NAMESPACE.search(line)
-    plain = _SELECTOR.sub("", line)
     kind = next(
         (word for word in _NAMESPACE.sub("", plain).split()[1:] if word not in (verb, "rollout") and word[0] != "-"), ""
     )
+    if verb in _OF_NODES and not kind:
+        return _for_each(f"kubectl get nodes{''.join(chosen)}", f"{plain} ${{each}}")
     if not kind or "/" in kind or "$" in kind:
         return None
-    look = f"kubectl get {kind} -l {found[1]}{place[0] if place else ''}"
+    look = f"kubectl get {kind}{''.join(chosen)}{place[0] if place else ''}"
     named = f"{kind} ${{each}}" if verb == "delete" else "${each}"
     change = re.sub(rf"(?<= ){re.escape(kind)}(?= |$)", lambda _: named, plain, count=1)
+    return _for_each(look, change)
+
+
+def _for_each_piped(statement: Statement, look: Reading) -> Reading | None:
+    """Read `kubectl get … | xargs kubectl delete` as a look, and the change for each object that it finds."""
+    *filters, last = statement.filters
+    found = _XARGS.fullmatch(last)
+    items, _, field = field_of(replace(statement, filters=tuple(filters))).partition("[0]")
+    kind = _kind_listed(look.run) if look.run else None
+    if not found or kind is None or not items.startswith("items") or field not in ("", ".metadata.name"):
+        return None
+    change = found[1].replace("{}", "${each}")
+    if "${each}" not in change:
+        change += " ${each}"
+    if _WITHOUT_KIND.search(change):
+        change = change.replace(" ${each}", f" {kind.singular} ${{each}}")
+    if not _NAMESPACE.search(change) and (namespace := _namespace_of(look.run)):
+        change += f" -n {namespace}"
+    return _for_each(look.run, change, items)
+
+
+def _for_each(look: str, change: str, items: str = "items") -> Reading | None:
+    if _ALL_NAMESPACES.search(look):
+        change += f" -n {_ITS_NAMESPACE}"
     try:
         asked, made = parse_template(look, _SCOPE), parse_template(change, _SCOPE)
     except (CommandProblem, ExpressionProblem):
@@ -234,7 +288,9 @@ def _for_each_selected(line: str) -> Reading | None:
     if made.replaces_data:
         return _person(_REPLACES_DATA)
     types = {**parameters_of(asked), **parameters_of(made)}
-    return Reading(handling=Handling.RUN, run=change, changes=True, parameters=types, for_each="items", finds=look)
+    return Reading(
+        handling=Handling.RUN, run=change, changes=made.changes, parameters=types, for_each=items, finds=look
+    )
 
 
 def verb_of(run: str) -> str:
@@ -258,9 +314,14 @@ class Listed:
 
 def listed_by(run: str) -> Listed | None:
     """Return what a command lists, None where it is no look for all objects of one kind in one namespace."""
+    kind = _kind_listed(run)
+    return Listed(kind=kind, namespace=_namespace_of(run)) if kind and not _ALL_NAMESPACES.search(run) else None
+
+
+def _kind_listed(run: str) -> Resource | None:
     match list(parts_of(parse_template(run, _SCOPE).sample())):
-        case [Resource() as kind] if _GET.match(run) and not _ALL_NAMESPACES.search(run):
-            return Listed(kind=kind, namespace=_namespace_of(run))
+        case [Resource() as kind] if _GET.match(run):
+            return kind
         case _:
             return None
 
@@ -326,15 +387,22 @@ def narrower(one: str, other: str) -> str:
 
 
 def items_of(statement: Statement) -> str:
-    """Return the items of a look that its filters leave, as far as they go by a part of a name."""
-    parts = (found[1] for each in statement.filters if (found := _PART_OF_A_NAME.fullmatch(each)))
-    return "items" + "".join(f'.filter(i, i.metadata.name.contains("{part}"))' for part in parts)
+    """Return the items of a look that its filters leave, as far as they go by a part of a name or by the status of a pod."""
+    return "items" + "".join(filter(None, (_chosen_by(each, statement) for each in statement.filters)))
+
+
+def _chosen_by(text: str, statement: Statement) -> str:
+    if found := _PART_OF_A_NAME.fullmatch(text):
+        return f'.filter(i, i.metadata.name.contains("{found[1]}"))'
+    if (found := _STATUS.fullmatch(text)) and _OF_PODS.search(statement.command):
+        return f'.filter(i, i.displayStatus {"!=" if found["other"] else "=="} "{found["status"]}")'
+    return ""
 
 
 def is_selective(statement: Statement) -> bool:
-    """Return whether a look lists what a page speaks of afterwards: by labels or parts of a name, and by nothing else."""
-    by_names = all(map(_PART_OF_A_NAME.fullmatch, statement.filters))
-    return by_names and bool(statement.filters or _SELECTOR.search(statement.command))
+    """Return whether a look lists what a page speaks of afterwards: by labels, parts of a name or a status, and by nothing else."""
+    by_filters = all(_chosen_by(each, statement) for each in statement.filters)
+    return by_filters and bool(statement.filters or _SELECTOR.search(statement.command))
 
 
 def field_of(statement: Statement) -> str:
@@ -348,7 +416,7 @@ def field_of(statement: Statement) -> str:
     except ValueError:
         return ""
     text = " ".join(words)
-    columns = [each for each in statement.filters if not _PART_OF_A_NAME.fullmatch(each)]
+    columns = [each for each in statement.filters if not _chosen_by(each, statement)]
     if not all(_FIRST_COLUMN.fullmatch(each) for each in columns):
         return ""
     items = items_of(statement)
@@ -359,6 +427,11 @@ def field_of(statement: Statement) -> str:
             items += f'.filter(i, i.{found["by"]} == "{found["value"]}")'
         return f"{items}[0].{found['field']}" if found["list"] or found["column"] else f"item.{found['field']}"
     return f"{items}[0].metadata.{'namespace' if _ALL_NAMESPACES.search(text) else 'name'}" if columns else ""
+
+
+def lists_several(statement: Statement) -> bool:
+    """Return whether what a page takes from a look's result is of each of the objects, and not of one."""
+    return field_of(statement).startswith("items") and not _ONE.search(statement.text)
 
 
 def _is_filter(text: str) -> bool:

@@ -171,6 +171,7 @@ class Statement:
 
     `text` stands on the page; `command` is the text without `filters`: pipes and redirects of its output, in the page's order.
     `variable` gets the output, or `value` where nothing runs. `items` are the words that a loop puts in `variable` for its `body`.
+    `inner` are the commands whose output is a part of this one, or what a loop goes over: `command` has their variables instead.
     `whole` is False for what only a shell can do: then `command` is `text`.
     """
 
@@ -183,6 +184,7 @@ class Statement:
     value: str = ""
     items: tuple[str, ...] = ()
     body: "tuple[Statement, ...]" = ()
+    inner: "tuple[Statement, ...]" = ()
     whole: bool = True
 
     @property
@@ -284,6 +286,7 @@ def _restored(each: Statement, back: Callable[[str], str]) -> Statement:
         filters=tuple(map(back, each.filters)),
         items=tuple(map(back, each.items)),
         body=tuple(_restored(inner, back) for inner in each.body),
+        inner=tuple(_restored(inner, back) for inner in each.inner),
     )
 
 
@@ -345,7 +348,21 @@ class _Statements:
                 yield self._readers.get(kind, self._unread)(node)
 
     def _plain(self, node: Node) -> Statement:
-        return self._statement(node, command=_text(node))
+        inner = tuple(self._substituted(node))
+        command = _text(node)
+        for each in inner:
+            command = command.replace(each.text, f"${each.variable}", 1)
+        return replace(self._statement(node, command=command), inner=inner)
+
+    def _substituted(self, node: Node) -> Iterator[Statement]:
+        """Yield the commands whose output is a word of another one; `text` is with the `$()` around each."""
+        for child in node.named_children:
+            if child.type == "command_substitution":
+                found = [each for part in child.named_children for each in self._each(part)]
+                if len(found) == 1 and found[0].whole and not found[0].variable:
+                    yield replace(found[0], text=_text(child), variable=f"FOUND_{child.start_byte}")
+            elif child.type in ("string", "concatenation"):
+                yield from self._substituted(child)
 
     def _unread(self, node: Node) -> Statement:
         return self._statement(node, command=_text(node), whole=False)
@@ -360,7 +377,9 @@ class _Statements:
         inner = next(iter(self._each(first)), None)
         if inner is None or not inner.whole or inner.variable:
             return self._statement(node, command=_text(node), whole=False)
-        return self._statement(node, command=inner.command, filters=(*inner.filters, *map(_text, rest)))
+        return replace(
+            self._statement(node, command=inner.command, filters=(*inner.filters, *map(_text, rest))), inner=inner.inner
+        )
 
     def _redirected(self, node: Node) -> Statement:
         body, *redirects = node.named_children
@@ -368,9 +387,8 @@ class _Statements:
         if inner is None or not inner.whole or any(each.type != "file_redirect" for each in redirects):
             return self._statement(node, command=_text(node), whole=False)
         into = all(">" in _text(each) for each in redirects)
-        return self._statement(
-            node, command=inner.command, filters=(*inner.filters, *map(_text, redirects)), whole=into
-        )
+        filters = (*inner.filters, *map(_text, redirects))
+        return replace(self._statement(node, command=inner.command, filters=filters, whole=into), inner=inner.inner)
 
     def _assignment(self, node: Node, around: Node) -> Statement:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
@@ -386,9 +404,7 @@ class _Statements:
         if value.type == "command_substitution":
             inner = [each for child in value.named_children for each in self._each(child)]
             if len(inner) == 1 and inner[0].whole:
-                return replace(
-                    made, command=inner[0].command, filters=inner[0].filters, variable=_text(name), whole=True
-                )
+                return replace(inner[0], text=made.text, line=made.line, variable=_text(name))
             return replace(made, variable=_text(name))
         if "$(" in _text(value) or "`" in _text(value):
             return replace(made, variable=_text(name))
@@ -398,12 +414,16 @@ class _Statements:
         made = self._statement(node, command=_text(node), whole=False)
         variable, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
         values = node.children_by_field_name("value")
-        if variable is None or body is None or any(each.type not in ("word", "number") for each in values):
+        if variable is None or body is None:
             return made
-        inner = tuple(each for child in body.named_children for each in self._each(child))
-        if not values or not inner or any(not each.whole or each.variable or each.filters for each in inner):
+        inside = tuple(each for child in body.named_children for each in self._each(child))
+        if not values or not inside or any(not each.whole or each.variable for each in inside):
             return made
-        return replace(made, variable=_text(variable), items=tuple(map(_text, values)), body=inner, whole=True)
+        made = replace(made, variable=_text(variable), body=inside, whole=True)
+        if all(each.type in ("word", "number") for each in values):
+            return replace(made, items=tuple(map(_text, values)))
+        over = tuple(self._substituted(node))
+        return replace(made, inner=over, whole=len(values) == len(over) == 1)
 
 
 def _text(node: Node) -> str:

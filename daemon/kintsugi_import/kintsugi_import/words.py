@@ -174,7 +174,7 @@ _OF_ALERT: Mapping[str, str] = {
 
 _ANY_NAME = frozenset({"name", "object", "object_name", "resource", "resource_name"})
 _QUALIFIED = re.compile(
-    r"^(the|your|my|target|affected|failing|failed|problem|problematic|relevant|some|current|value_of|name_of)_"
+    r"^(the|your|my|alert|target|affected|failing|failed|problem|problematic|relevant|some|current|value_of|name_of)_"
     r"|_(from_alert|label_from_alert|label|here|value)$"
 )
 

@@ -121,7 +121,16 @@ def forget() -> None:
 def find_any(word: str) -> Resource | None:
     """Find the kind that kubectl would understand by `word`, built in or discovered, or None."""
     lower = word.lower()
-    return find(word) or _TABLES.served.get(lower) or _TABLES.filed.get(lower)
+    found = find(word) or _TABLES.served.get(lower) or _TABLES.filed.get(lower)
+    return found or (_by_start_of_group(lower) if "." in lower else None)
+
+
+def _by_start_of_group(word: str) -> Resource | None:
+    """Find the only kind whose group begins as the word says: `network.config` is that of `config.openshift.io`."""
+    for table in (BUILT_IN, _TABLES.served, _TABLES.filed):
+        if found := {kind for full, kind in table.items() if full.startswith(f"{word}.")}:
+            return found.pop() if len(found) == 1 else None
+    return None
 
 
 def suggest_any(word: str) -> str:

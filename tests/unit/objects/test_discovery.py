@@ -28,6 +28,7 @@ def known_kinds() -> Iterator[None]:
         ),
         ("certificates.v1.cert-manager.io", "/apis/cert-manager.io/v1/certificates"),
         ("certificates.v1alpha2.cert-manager.io", "/apis/cert-manager.io/v1alpha2/certificates"),
+        ("services.serving", "/apis/serving.knative.dev/v1/services"),
         ("services", "/api/v1/services"),
         ("services.serving.knative.dev", "/apis/serving.knative.dev/v1/services"),
         ("ksvc", "/apis/serving.knative.dev/v1/services"),
