@@ -117,6 +117,12 @@ def test_a_folder_gets_the_kinds_that_its_pages_name_and_loads_alone(page: Path)
     assert sorted(load([folder]).runbooks) == ["cache", "certificates"]
 
 
+def test_a_change_of_a_type_that_is_allowed_runs_and_of_another_one_is_a_person_s(page: Path) -> None:
+    page.write_text("# Renew\n\n`kubectl annotate certificate shop -n shop renew=now`\n")
+    assert "1 run" in imported(page, "--check", "--change-kind", "certificates.cert-manager.io")[1]
+    assert "1 for a person" in imported(page, "--check")[1]
+
+
 def test_validate_of_a_page_says_which_command_reads_it(page: Path) -> None:
     with pytest.raises(UsageError, match=r"cache\.md is a page: `kintsugi import .*cache\.md -o DIR`"):
         validate([page], OutputFormat.TEXT)

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from kintsugi.cli.errors import ExitCode
-from kintsugi.cli.options import ClusterAccess, Output, OutputFormat, is_in_pod, kubeconfig_of_kubectl, spread
+from kintsugi.cli.options import (
+    ChangeKinds,
+    ClusterAccess,
+    Output,
+    OutputFormat,
+    is_in_pod,
+    kubeconfig_of_kubectl,
+    spread,
+)
 from kintsugi.errors import UsageError
 
 
@@ -32,14 +40,7 @@ def validate(
             help="A verb that another distribution provides, as in `catalog.verbs`; may be repeated.",
         ),
     ] = None,
-    kinds: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--change-kind",
-            metavar="PLURAL.GROUP",
-            help="A type that is not built in and that steps may change, as in `guards.changeKinds`; may be repeated.",
-        ),
-    ] = None,
+    kinds: ChangeKinds = None,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """Check rules and runbooks, and report every mistake with its place and its correction."""

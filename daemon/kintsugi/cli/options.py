@@ -31,6 +31,14 @@ class OutputFormat(StrEnum):
 Output = Annotated[
     OutputFormat, typer.Option("--output", "-o", help="Write the result as text for people or as JSON for programs.")
 ]
+ChangeKinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--change-kind",
+        metavar="PLURAL.GROUP",
+        help="A type that is not built in and that steps may change, as in `guards.changeKinds`; may be repeated.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason; it is recorded.")]
 

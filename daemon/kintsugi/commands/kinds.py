@@ -50,5 +50,5 @@ def not_changed(resource: Resource) -> str:
         return f"objects of {name} are in no namespace: of the types that are not built in only those of a namespace are changed"
     return (
         f"{name} is not among the types that may be changed: name it in the chart's value rbac.changeKinds: [{name}] "
-        f"(the setting guards.changeKinds; for kintsugi validate --change-kind {name})"
+        f"(the setting guards.changeKinds; for kintsugi validate and import --change-kind {name})"
     )

@@ -10,8 +10,9 @@ import typer
 
 from kintsugi.catalog import Problem
 from kintsugi.cli.errors import ExitCode, print_note
-from kintsugi.cli.options import OutputFormat, spread
+from kintsugi.cli.options import ChangeKinds, OutputFormat, spread
 from kintsugi.cli.output import emit
+from kintsugi.commands.kinds import allow_changes
 from kintsugi.errors import UsageError
 from kintsugi.model.runbooks import PAGE, PAGE_DIGEST
 from kintsugi_import.document import runbooks
@@ -43,6 +44,7 @@ def import_pages(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: print what would become of each command of the pages.")
     ] = False,
+    kinds: ChangeKinds = None,
     output: Annotated[
         OutputFormat, typer.Option("--output", help="Write the summary as text for people or as JSON for programs.")
     ] = OutputFormat.TEXT,
@@ -57,6 +59,7 @@ def import_pages(
     """
     if folder is None and not check:
         raise UsageError("give the folder for the runbooks with -o DIR, or --check to write nothing")
+    allow_changes(kinds or ())
     imported = [each for page in pages for each in import_page(page, folder)]
     names = [each.procedure.name for each in imported]
     if twice := sorted({name for name in names if names.count(name) > 1}):
