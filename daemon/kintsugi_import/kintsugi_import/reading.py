@@ -100,6 +100,9 @@ _EXEC_WITHOUT_DASHES = re.compile(
     rf"^((?:kubectl|oc)(?:{_PLACED})* exec(?:{_PLACED}| -\w+| --\w+(?:=\S+)?)* (?!-)\S+(?:{_PLACED})*) (?!-)([\w./-]+(?: .+)?)$"
 )
 _WITHOUT_KIND = re.compile(rf" delete(?:{_PLACED}| -\S+)* \$")
+_RESTART = re.compile(
+    rf"^kubectl(?P<before>(?:{_PLACED})*) rollout restart(?P<placed>(?:{_PLACED})*)(?P<named>(?: [a-z0-9][\w./-]*)+)(?P<after>(?:{_PLACED})*)$"
+)
 _RUN_ONCE = re.compile(r"^(?:kubectl|oc) (?=.*--rm\b)(.*\brun .*?) -- (.+)$")
 _SHORT_HOST = re.compile(r"(?<=\shttp://)(?!localhost\b)[a-z][a-z0-9-]*(?=[:/ ]|$)")
 _GLOB = re.compile(r"(?<= )(/[\w./-]*)/[\w.-]*\*[\w.*-]*(?= |$)")
@@ -109,7 +112,7 @@ _PLACEHOLDERS = re.compile(
     r"|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|(?<=[\s=/:])\{([A-Za-z][A-Za-z0-9_-]{1,40})\}(?=[\s/:]|$)"
 )
 _CAPITALS = re.compile(
-    r"(?<=[\s=/:])((?:[A-Z]+_)*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB)(?:_?[A-Z]+)*)(?=[\s/:]|$)"
+    r"(?<=[\s=/:])((?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB)(?:[_-]?[A-Z]+)*)(?=[\s/:]|$)"
 )
 _FIRST_COLUMN = re.compile(r"awk ['\"]\{ ?print \$1;? ?\}['\"]|head -(?:n ?)?1|cut -d ?['\"]? ?['\"]? -f ?1")
 _STATUS = re.compile(
@@ -231,7 +234,7 @@ def _parsed(line: str) -> Reading:
     try:
         template = parse_template(line, _SCOPE)
     except (CommandProblem, ExpressionProblem) as problem:
-        several = _for_each_selected(line)
+        several = _for_each_selected(line) or _for_each_named(line)
         return several if several is not None else _person(_reason(str(problem)))
     if template.replaces_data:
         return _person(_REPLACES_DATA)
@@ -258,6 +261,20 @@ def _for_each_selected(line: str) -> Reading | None:
     named = f"{kind} ${{each}}" if verb == "delete" else "${each}"
     change = re.sub(rf"(?<= ){re.escape(kind)}(?= |$)", lambda _: named, plain, count=1)
     return _for_each(look, change)
+
+
+def _for_each_named(line: str) -> Reading | None:
+    """Read `kubectl rollout restart` of several objects as one for each of them, as kubectl does it."""
+    found = _RESTART.match(line)
+    first, *others = found["named"].split() if found else [""]
+    kind, _, name = first.partition("/")
+    if not found or not others or "$" in line:
+        return None
+    objects = [first, *others] if name else [f"{kind}/{each}" for each in others]
+    run = f"kubectl{found['before']} rollout restart ${{each}}{found['placed']}{found['after']}"
+    reading = _parsed(run)
+    named = ", ".join(f'"{each}"' for each in objects)
+    return replace(reading, for_each=f"[{named}]") if reading.run else None
 
 
 def _for_each_piped(statement: Statement, look: Reading) -> Reading | None:
