@@ -200,14 +200,17 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
 def _normal(line: str) -> tuple[str, tuple[str, ...]]:
     """Write kubectl's other forms as the grammar takes them, and say what fell away."""
     notes: list[str] = []
+    place = "${service.namespace}"
     if found := _RSH.match(line):
         line = f"oc{found[1]} exec {found[2]}{found[3]} -- {found[4]}"
     elif " -- " not in line and (found := _EXEC_WITHOUT_DASHES.match(line)):
         line = f"{found[1]} -- {found[2]}"
     elif found := _RUN_ONCE.match(line):
-        place = _namespace_of(f" {found[1]}") or "${service.namespace}"
-        line = _SHORT_HOST.sub(lambda host: f"{host[0]}.{place}", found[2])
+        place = _namespace_of(f" {found[1]}") or place
+        line = found[2]
         notes.append("without a pod of its own: Kintsugi itself asks")
+    if line.startswith("curl "):
+        line = _SHORT_HOST.sub(lambda host: f"{host[0]}.{place}", line)
     if line.split()[0] in KUBECTL:
         line = re.sub(r"^oc(?= (?!adm ))", "kubectl", line).replace(" --delete-local-data", " --delete-emptydir-data")
         line = _NAMED_EVERYWHERE.sub(r"\1 --field-selector=metadata.name=\2", line)
