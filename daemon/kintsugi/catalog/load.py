@@ -304,8 +304,9 @@ def _problem(details: ErrorDetails, document: Document, shape: type[BaseModel]) 
     context = details.get("ctx", {})
     match details["type"]:
         case "extra_forbidden":
-            near = did_you_mean(str(path[-1]), _keys_at(shape, path[:-1]))
-            return document.problem(path, f"the key {path[-1]!r} is not known here", suggestion=near, key=True)
+            keys = _keys_at(shape, path[:-1])
+            hint = did_you_mean(str(path[-1]), keys) or (f"known are {', '.join(sorted(keys))}" if keys else "")
+            return document.problem(path, f"the key {path[-1]!r} is not known here", suggestion=hint, key=True)
         case "missing":
             return document.problem(path[:-1], f"`{path[-1]}` is missing", key=True)
         case "literal_error" | "enum":

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from kintsugi.errors import KintsugiError
 from kintsugi.model.source_position import SourcePosition
+from kubeobjects.spelling import nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -36,9 +36,8 @@ class Problem:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Phrase the known word that looks most like this one, "" when none does."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""
+    """Phrase the known word that a misspelt one means, "" when none is so near."""
+    return f"did you mean {near!r}?" if (near := nearest(word, known)) else ""
 
 
 class CatalogErrors(KintsugiError):

@@ -12,9 +12,10 @@ from functools import cache, lru_cache
 
 import click
 
-from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
+from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem, NoCommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.flags import KUBECTL
+from kintsugi.commands.programs import PROGRAMS
 from kintsugi.commands.registry import by_verb, definitions, missing_extras
 from kintsugi.commands.tokens import Tokens, has_placeholder
 from kintsugi.commands.verb_definition import VerbDefinition
@@ -56,6 +57,16 @@ class ParsedLine:
     arguments: tuple[str, ...]
 
 
+def check_verb(words: list[str]) -> None:
+    """Raise NoCommandProblem where the first words of a line are no command of a runbook."""
+    try:
+        _row(words)
+    except NoCommandProblem:
+        raise
+    except CommandProblem:
+        return
+
+
 def read(tokens: Tokens) -> ParsedLine:
     """
     Return flags from arguments, once for each line.
@@ -95,7 +106,7 @@ def _row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
     if has_placeholder(tool):
         raise CommandProblem("the command itself cannot come from a value: write it out")
     if tool in _SHELLS:
-        raise CommandProblem(f"{tool!r} is not understood, no shell runs here: write the command itself")
+        raise NoCommandProblem(f"{tool!r} is not understood, no shell runs here: write the command itself")
     if tool == "oc" and rest[:1] == ["adm"] and not _ADMIN.isdisjoint(rest[1:2]):
         rest = rest[1:]
     if tool in ("kubectl", "oc"):
@@ -121,15 +132,28 @@ def _phrase_row(tool: str, texts: list[str]) -> tuple[CommandSpec, list[str]]:
     tools = list(dict.fromkeys([*_TOOLS, *(verb.split()[0] for verb in by_verb())]))
     if tool not in tools:
         meant = nearest(tool, tools)
-        hint = "" if meant else f"; {BY_A_PERSON}"
-        raise CommandProblem(f"{tool!r} is not a known command: known are {', '.join(tools)}{hint}", meant=meant)
-    specs = [spec for verb, spec in by_verb().items() if verb.split()[0] == tool]
+        raise NoCommandProblem(
+            f"{tool!r} is not a known command: known are {', '.join(tools)}{'' if meant else f'; {_instead_of(tool)}'}",
+            meant=meant,
+        )
+    specs = _of_tool(tool)
     for spec in specs:
         tokens = spec.verb.split()[1:]
         if texts[: len(tokens)] == tokens:
             return spec, texts[len(tokens) :]
     known = "one command" if len(specs) == 1 else f"{len(specs)} commands"
-    raise CommandProblem(f"a runbook knows {known} of {tool}: {'; '.join(spec.usage for spec in specs)}")
+    raise NoCommandProblem(
+        f"a runbook knows {known} of {tool}: {'; '.join(spec.usage for spec in specs)}; for any other, {BY_A_PERSON}"
+    )
+
+
+def _of_tool(tool: str) -> list[CommandSpec]:
+    return [spec for verb, spec in by_verb().items() if verb.split()[0] == tool]
+
+
+def _instead_of(tool: str) -> str:
+    """Return what to write in the place of a tool that is run in a container, or by a person."""
+    return f"run it in a pod, kubectl exec TYPE/NAME -- {tool} …, or {BY_A_PERSON}" if tool in PROGRAMS else BY_A_PERSON
 
 
 def _kubectl_row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
@@ -140,13 +164,19 @@ def _kubectl_row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
         leading, phrase = leading + more, f"{phrase} {second}"
     verbs = [verb.removeprefix("kubectl ") for verb in by_verb() if verb.startswith("kubectl ")]
     if (tokens := phrase.removeprefix("kubectl ")) not in verbs:
-        if (instead := _INSTEAD.get(word)) is not None:
-            raise CommandProblem(f"{phrase!r} is no command of a runbook: {instead}")
+        _refuse_verb(word, phrase)
         near = nearest(tokens, verbs)
-        known = ", ".join(verbs)
-        meant = f"kubectl {near}" if near else ""
-        raise CommandProblem(f"{phrase!r} is not a known command: known are kubectl {known}", meant=meant)
+        known = ", ".join(dict.fromkeys(verb.split()[0] for verb in verbs))
+        raise NoCommandProblem(
+            f"{phrase!r} is not a known command: known are kubectl {known}{'' if near else f'; {BY_A_PERSON}'}",
+            meant=f"kubectl {near}" if near else "",
+        )
     return by_verb()[_with_switch(phrase, rest)], leading + rest
+
+
+def _refuse_verb(word: str, phrase: str) -> None:
+    if (instead := _INSTEAD.get(word)) is not None:
+        raise NoCommandProblem(f"{phrase!r} is no command of a runbook: {instead}")
 
 
 def _with_switch(phrase: str, texts: list[str]) -> str:
@@ -173,6 +203,7 @@ def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]
     if not rest:
         raise CommandProblem(f"{before!r} is not complete: a verb follows, as in kubectl get pods")
     if rest[0].startswith("-"):
+        _refuse_verb(before.removeprefix("kubectl "), before)
         raise CommandProblem(f"{before}: the flag {rest[0]} belongs after the verb")
     if has_placeholder(rest[0]):
         raise CommandProblem(f"{before}: the verb cannot come from a value: write it out")

@@ -4,17 +4,20 @@ A command as written, with holes for values: checked when a document is loaded, 
 The line was split into flags and arguments while its holes were empty, so a value fills exactly one place.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
-from kintsugi.commands.arg_types import REFERENCE, TEXT, ArgType, Shape
-from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.arg_types import NAME, REFERENCE, TEXT, ArgType, Shape
+from kintsugi.commands.command_problem import CommandProblem, NoCommandProblem
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ObjectArg, ParsedCommand
-from kintsugi.commands.line import read
+from kintsugi.commands.left_open import OF_A_SHELL, LeftOpen, parameter_name, phrase, pieces, type_for
+from kintsugi.commands.line import check_verb, read
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType, object_type
-from kintsugi.commands.tokens import Placeholder, Tokens, Word, split
+from kintsugi.commands.tokens import Placeholder, ShellProblem, Tokens, Word, split
 from kintsugi.errors import KintsugiError
 from kintsugi.expressions import (
     ANY,
@@ -33,6 +36,7 @@ from kintsugi.expressions import (
     Type,
 )
 from kintsugi.model.command import Command
+from kubeobjects.discovery import find_any
 
 _TEXTS = (STRING, INT, DOUBLE, BOOL, TIMESTAMP, DURATION)
 _TAKES: Mapping[Shape, tuple[Type, ...]] = {
@@ -43,14 +47,17 @@ _TAKES: Mapping[Shape, tuple[Type, ...]] = {
     "url": (STRING,),
     "text": _TEXTS,
 }
+_DESCRIPTOR = re.compile(r"(?<=\s)[\d&]$")
+_OPEN = Scope(names={"params": ANY})
 _SAMPLE_PIECE = "1"
 """A value inside a longer text that every place accepts: a name's end, a port, a label's value, a number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArgTemplate:
-    """One argument's place: its kind, and literal text and expressions in turn."""
+    """One argument's place: where it is, its kind, and literal text and expressions in turn."""
 
+    place: str
     kind: ArgType
     parts: tuple[str | Expression, ...]
 
@@ -71,13 +78,26 @@ class ArgTemplate:
                 put = _object(value)
             text += self._text(part, text, value)
         named = put is not None and put.name == text.rpartition("/")[2]  # web-${each} is another object than each
-        return Argument(text=text, value=_converted(self.kind, text), kind=self.kind, object=put if named else None)
+        return Argument(text=text, value=self._converted(text), kind=self.kind, object=put if named else None)
+
+    def sampled(self, spec: CommandSpec | None) -> Argument:
+        """Put plausible values in. Raises CommandProblem."""
+        whole = self.kind.sample
+        if self.kind is REFERENCE and spec is not None and spec.resources:
+            whole = f"{spec.resources[0].singular}/sample"
+        return self.fill(lambda _: whole if self.alone else _SAMPLE_PIECE)
 
     def _text(self, part: Expression, before: str, value: object) -> str:
         try:
             return self.kind.put(before, value)
         except (ValueError, TypeError) as error:
-            raise CommandProblem(f"${{{part.source}}}: {error}") from error
+            raise CommandProblem(f"{self.place}: ${{{part.source}}}: {error}") from error
+
+    def _converted(self, text: str) -> object:
+        try:
+            return self.kind.convert(text)
+        except (ValueError, KintsugiError) as error:
+            raise CommandProblem(f"{self.place}: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +149,7 @@ class ParsedTemplate:
 
     def sample(self, *, namespace: str = "sample") -> Command:
         """Bind plausible values: what is wrong with the command whatever its values shows at load. Raises CommandProblem."""
-        return self._bound(self._filled_with_samples, namespace, sampled=True)
+        return self._bound(lambda place: place.sampled(self.spec), namespace, sampled=True)
 
     def then(self, change: Callable[[Command], Command]) -> "ParsedTemplate":
         """Return a template by which `change` is made to each command once its values are put in."""
@@ -145,12 +165,6 @@ class ParsedTemplate:
     def _expressions(self) -> Iterator[Expression]:
         places = (*self.arguments, *(place for _, given in self.flags for place in given))
         return (part for place in places for part in place.parts if isinstance(part, Expression))
-
-    def _filled_with_samples(self, place: ArgTemplate) -> Argument:
-        whole = place.kind.sample
-        if place.kind is REFERENCE and self.spec.resources:
-            whole = f"{self.spec.resources[0].singular}/sample"
-        return place.fill(lambda _: whole if place.alone else _SAMPLE_PIECE)
 
     def _bound(self, fill: Callable[[ArgTemplate], Argument], namespace: str, *, sampled: bool = False) -> Command:
         flags = {
@@ -180,23 +194,29 @@ class ParsedTemplate:
 def _template(
     tokens: Tokens, scope: Scope, *, source: str, waits: float = 1.0, allowed_functions: frozenset[str] = frozenset()
 ) -> ParsedTemplate:
-    line = read(tokens)
-
-    def place(kind: ArgType, text: str) -> ArgTemplate:
-        word = tokens.open(text)
-        return ArgTemplate(kind=kind, parts=tuple(_compiled(part, kind, word, scope) for part in word))
-
-    made = ParsedTemplate(
-        source=source,
-        spec=line.spec,
-        flags=tuple((flag, tuple(place(flag.kind or TEXT, text) for text in texts)) for flag, texts in line.flags),
-        arguments=tuple(
-            place(line.spec.kind_at(position, tokens.open(text)), text) for position, text in enumerate(line.arguments)
-        ),
-        waits=waits,
-        allowed_functions=allowed_functions,
-    )
-    sample = made.sample()
+    places = _Places(tokens=tokens, scope=scope, source=source)
+    try:
+        line = read(tokens)
+        places.spec = line.spec
+        made = ParsedTemplate(
+            source=source,
+            spec=line.spec,
+            flags=tuple(
+                (flag, tuple(places.take(flag.kind or TEXT, text, flag.names[-1]) for text in texts))
+                for flag, texts in line.flags
+            ),
+            arguments=tuple(
+                places.take(line.spec.kind_at(at, tokens.open(text)), text, f"argument {at + 1}", at)
+                for at, text in enumerate(line.arguments)
+            ),
+            waits=waits,
+            allowed_functions=allowed_functions,
+        )
+        sample = made.sample()
+    except (CommandProblem, ExpressionProblem) as problem:
+        raise places.with_left_open(problem) from problem
+    if (left := places.left_open()) is not None:
+        raise left
     verb = definition_of(sample)
     return replace(
         made,
@@ -207,29 +227,99 @@ def _template(
     )
 
 
-def _compiled(part: str | Placeholder, kind: ArgType, word: Word, scope: Scope) -> str | Expression:
-    if isinstance(part, str):
-        return part
-    try:
-        expression = scope.expression(part.source, result=ANY)
-    except ExpressionProblem as problem:
-        raise problem.moved(part.offset) from problem
-    takes = _TAKES[kind.shape] if len(word) == 1 else _TEXTS
-    objects_too = kind.shape == "name"
-    given = expression.result
-    if given in takes or given == ANY or (objects_too and isinstance(given, Struct | MapOf)):
-        return expression
-    hint = ": use forEach to do the step for each item" if isinstance(given, ListOf) else ""
-    raise CommandProblem(
-        f"${{{part.source}}} gives a {given}, but {kind.word} is required here{hint}", offset=part.offset
-    )
+@dataclass(kw_only=True, slots=True)
+class _Places:
+    """Makes the templates of a line's places, and collects what is left open in them: the line is read on, as with values."""
 
+    tokens: Tokens
+    scope: Scope
+    source: str
+    spec: CommandSpec | None = None
+    found: list[LeftOpen] = field(default_factory=list)
 
-def _converted(kind: ArgType, text: str) -> object:
-    try:
-        return kind.convert(text)
-    except (ValueError, KintsugiError) as error:
-        raise CommandProblem(str(error)) from error
+    def take(self, kind: ArgType, text: str, place: str, position: int = -1) -> ArgTemplate:
+        """Make the template of one place. Raises CommandProblem or ExpressionProblem."""
+        word = self.tokens.open(text)
+        parts = tuple(self._compiled(part, kind, word, place) for part in word)
+        where = f"{self.spec.verb}: {place}" if self.spec else place
+        literal = ArgTemplate(place=where, kind=kind, parts=parts)
+        if len(word) > 1 or not isinstance(word[0], str) or not self._refused(literal, word[0], position):
+            return literal
+        split = tuple(pieces(word[0]))
+        if not any(name for _, name in split):
+            return literal
+        opened = tuple(_OPEN.expression(f"params.{name}", result=ANY) if name else piece for piece, name in split)
+        made = replace(literal, parts=opened)
+        if self._refused(made, "", position):
+            return literal
+        for piece, name in split:
+            if name:
+                opening = LeftOpen(written=piece, name=name, offset=max(self.source.find(piece), 0))
+                self._note(opening, kind, place, alone=made.alone)
+        return made
+
+    def _refused(self, template: ArgTemplate, text: str, position: int) -> bool:
+        """Return whether a text is refused at its place; a whole type of objects is written like a name."""
+        try:
+            filled = template.sampled(self.spec)
+        except CommandProblem:
+            return True
+        if template.kind.shape != "name" or not text:
+            return False
+        is_type = position == 0 and "/" not in text and (self.spec is None or self.spec.bare is None)
+        if is_type:
+            return all(find_any(word) is None for word in text.split(","))
+        try:
+            NAME.convert(filled.text.rpartition("/")[2])
+        except ValueError:
+            return True
+        return False
+
+    def _compiled(self, part: str | Placeholder, kind: ArgType, word: Word, place: str) -> str | Expression:
+        if isinstance(part, str):
+            return part
+        opened = part.open
+        try:
+            expression = (self.scope if opened is None else _OPEN).expression(part.source, result=ANY)
+        except ExpressionProblem as problem:
+            name = OF_A_SHELL.fullmatch(part.source)
+            if name is None or problem.suggestion or name[1] in self.scope.names:
+                raise problem.moved(part.offset) from problem
+            opened = LeftOpen(written=f"${{{part.source}}}", name=parameter_name(name[1]), offset=part.offset - 2)
+            expression = _OPEN.expression(f"params.{opened.name}", result=ANY)
+        if opened is not None:
+            self._note(opened, kind, place, alone=len(word) == 1)
+        takes = _TAKES[kind.shape] if len(word) == 1 else _TEXTS
+        objects_too = kind.shape == "name"
+        given = expression.result
+        if given in takes or given == ANY or (objects_too and isinstance(given, Struct | MapOf)):
+            return expression
+        hint = ": use forEach to do the step for each item" if isinstance(given, ListOf) else ""
+        raise CommandProblem(
+            f"${{{part.source}}} gives a {given}, but {kind.word} is required here{hint}", offset=part.offset
+        )
+
+    def _note(self, opened: LeftOpen, kind: ArgType, place: str, *, alone: bool) -> None:
+        word = "string" if kind is REFERENCE else type_for(kind.shape, alone=alone)
+        self.found.append(replace(opened, place=place, type=word))
+
+    def left_open(self) -> CommandProblem | None:
+        """Return the problem of what is left open, None where nothing is."""
+        known = {each.offset for each in self.found}
+        others = (each.open for each in self.tokens.placeholders if each.open and each.open.offset not in known)
+        if not (found := [*self.found, *others]):
+            return None
+        verb = f"{self.spec.verb}: " if self.spec else ""
+        return CommandProblem(f"{verb}{phrase(found, self.scope.names)}", offset=min(each.offset for each in found))
+
+    def with_left_open(self, problem: CommandProblem | ExpressionProblem) -> CommandProblem | ExpressionProblem:
+        """Return a problem with what is left open beside it; a person reads that on the page."""
+        left = self.left_open()
+        if left is None or isinstance(problem, NoCommandProblem):
+            return problem
+        return CommandProblem(
+            f"{problem.message}; and {left.message}", offset=problem.offset, suggestion=problem.suggestion
+        )
 
 
 def _object(value: Mapping[str, object]) -> ObjectArg:
@@ -263,7 +353,31 @@ def parse_template(
     `waits` scales how long it waits (`--timeout`); `allowed_functions` are functions that its SQL may call besides those that all
     may. Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
     """
-    return _template(split(line), scope, source=line, waits=waits, allowed_functions=allowed_functions)
+    parsed = partial(_template, scope=scope, waits=waits, allowed_functions=allowed_functions)
+    try:
+        tokens = split(line)
+    except ShellProblem as problem:
+        raise _with_what_stands_before(problem, line, parsed) from problem
+    return parsed(tokens, source=line)
+
+
+def _with_what_stands_before(
+    problem: ShellProblem, line: str, parsed: Callable[..., ParsedTemplate]
+) -> CommandProblem | ExpressionProblem:
+    """Return the problem of a shell's part of a line together with the one of the command before it, if that has one."""
+    before = line[: problem.offset]
+    try:
+        if not problem.ends:
+            check_verb(before.split())
+            return problem
+        source = _DESCRIPTOR.sub("", before).rstrip()
+        names = parsed(split(source), source=source).columns()
+    except NoCommandProblem as no_command:
+        return no_command
+    except (CommandProblem, ExpressionProblem) as other:
+        message = f"{problem.message}; and before it, {other.message}"
+        return CommandProblem(message, offset=problem.offset, suggestion=other.suggestion)
+    return problem.with_result(names)
 
 
 def _without_values(line: str, tokens: Tokens, namespace: str) -> Command:

@@ -7,43 +7,65 @@ with a suggestion. `${…}` holes are cut out first, so that a value can never b
 
 import re
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
+from kintsugi.commands.left_open import IN_ANGLES, SHELL_VARIABLE, LeftOpen, parameter_name
 from kintsugi.expressions import ExpressionProblem, placeholders_in
 
 _FIRST = 0xE000
 """The marker of the first hole: each hole is one character of Unicode's private use area, numbered from here."""
 _MOST_HOLES = 64
+_MOST_NAMES = 3
 _MARKER = re.compile("([\ue000-\ue0ff])")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ue000-\uf8ff]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 _ONE_COMMAND = "a step runs one command: write the next one as a step of its own"
 _RESULTS = "read what a command gives in `expect`, `when` and later steps, as in items, lines or steps.ID.item"
+_INNER = (
+    "make the inner command a step before this one, and write here what it gives, as in ${steps.ID.item.metadata.name}"
+)
 _SHELL = {
-    "|": f"a pipe (|) is not understood, no shell runs here: {_RESULTS}",
+    "|": f"a pipe (|) is not understood, no shell runs here: leave out what follows, and {_RESULTS}",
     ";": f"a semicolon (;) is not understood: {_ONE_COMMAND}",
     "&": f"an ampersand (&) is not understood: {_ONE_COMMAND}, under `parallel:` if both may run at once; quote it in a URL",
-    ">": "a redirect (>) is not understood: everything that a command gives is kept with the incident",
-    "<": "a redirect (<) is not understood: give a command its values as arguments, with ${…}",
-    "`": f"back-quotes (`) are not understood, no shell runs here: {_RESULTS}",
+    ">": "a redirect (>) is not understood: leave it out, what a command gives is kept with the incident",
+    "<": f"a redirect (<) is not understood: give a command its values as arguments, with ${{…}}, or {BY_A_PERSON}",
+    "`": f"back-quotes (`) are not understood, no shell runs here: {_INNER}",
     "(": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
     ")": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
-    "*": "a glob (*) is not understood: name the objects, or choose them with -l or with forEach",
+    "*": "a glob (*) is not understood, no shell runs here: write each name out, or choose objects with -l or with forEach",
     "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command continues on the next line after a backslash",
 }
-_IN_ANGLES = re.compile(r"<([A-Za-z][\w .:/-]{0,60})>")
-_SHELL_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
-_SUBSTITUTION = f"$( ) is not understood, no shell runs here: {_RESULTS}"
+_SUBSTITUTION = f"$( ) is not understood, no shell runs here: {_INNER}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placeholder:
-    """A `${…}` as written: the expression's text, and where it starts in the line."""
+    """A `${…}` as written: the expression's text, and where it starts in the line; `open` is what stands for it on a page."""
 
     source: str
     offset: int
+    open: LeftOpen | None = None
+
+
+class ShellProblem(CommandProblem):
+    """What only a shell could do; `ends` says that a command which stands before it is whole."""
+
+    def __init__(self, message: str, *, offset: int = 0, ends: bool = False) -> None:
+        self.ends = ends
+        super().__init__(message, offset=offset)
+
+    def with_result(self, names: Iterable[str]) -> "ShellProblem":
+        """Return the problem with the names of what the command before it gives."""
+        given = list(names)
+        if not given:
+            return self
+        later = ", ".join(f"steps.ID.{name}" for name in given[:_MOST_NAMES])
+        read = f"read {', '.join(given[:_MOST_NAMES])} in `expect` and `when`, and {later} in later steps"
+        return ShellProblem(self.message.replace(_RESULTS, read), offset=self.offset, ends=self.ends)
 
 
 Word = tuple[str | Placeholder, ...]
@@ -52,7 +74,7 @@ Word = tuple[str | Placeholder, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tokens:
-    """A line's words; in each word a hole is one marker character, which `open` turns back."""
+    """A line's words; in each word a hole, or a value that is left open, is one marker character, which `open` turns back."""
 
     texts: tuple[str, ...]
     placeholders: tuple[Placeholder, ...]
@@ -69,8 +91,7 @@ def split(line: str) -> Tokens:
         raise CommandProblem(
             f"the character {strange.group()!r} is not understood in a command", offset=strange.start()
         )
-    text, placeholders = _cut_holes(line.replace("\\\n", "  ").rstrip())
-    _refuse_shell(text, placeholders)
+    text, placeholders = _cut_left_open(*_cut_holes(line.replace("\\\n", "  ").rstrip()))
     try:
         texts = shlex.split(text)
     except ValueError as error:
@@ -106,58 +127,73 @@ def _cut_holes(line: str) -> tuple[str, tuple[Placeholder, ...]]:
     return text, tuple(Placeholder(source=line[start + 2 : end - 1], offset=start + 2) for start, end in found)
 
 
-def _refuse_shell(text: str, placeholders: tuple[Placeholder, ...]) -> None:
+def _cut_left_open(text: str, placeholders: tuple[Placeholder, ...]) -> tuple[str, tuple[Placeholder, ...]]:
+    """Replace what a page leaves open by markers, too. Raises ShellProblem for everything else that only a shell could do."""
+
+    def offset(position: int) -> int:
+        hidden = (len(placeholders[ord(marker) - _FIRST].source) + 2 for marker in _MARKER.findall(text[:position]))
+        return position + sum(hidden)
+
+    added = list(placeholders)
+    pieces: list[str] = []
+    position = 0
     try:
-        _check_for_shell(text)
-    except CommandProblem as problem:
-        before = text[: problem.offset]
-        hidden = sum(len(placeholders[ord(marker) - _FIRST].source) + 2 for marker in _MARKER.findall(before))
-        raise CommandProblem(problem.message, offset=problem.offset + hidden) from None
+        for found, name in _left_open(text):
+            value = LeftOpen(written=found[0], name=parameter_name(name), offset=offset(found.start()))
+            pieces += [text[position : found.start()], chr(_FIRST + len(added))]
+            added.append(Placeholder(source=f"params.{value.name}", offset=value.offset, open=value))
+            position = found.end()
+    except ShellProblem as problem:
+        raise ShellProblem(problem.message, offset=offset(problem.offset), ends=problem.ends) from None
+    if len(added) > 2 * _MOST_HOLES:
+        raise CommandProblem(f"the command has {len(added)} values, more than {_MOST_HOLES}")
+    return "".join([*pieces, text[position:]]), tuple(added)
 
 
-def _check_for_shell(text: str) -> None:
-    """Refuse what a shell would act on: everything special outside quotes, and substitution inside double ones."""
+def _left_open(text: str) -> Iterator[tuple[re.Match[str], str]]:
+    """
+    Yield what is left open outside quotes, and the variables inside double ones, with a name for each. Raises ShellProblem
+    for what else a shell would act on: everything special outside quotes, and substitution inside double ones.
+    """
     quote, position = "", 0
     while position < len(text):
         character = text[position]
         if character == "\\" and quote != "'":
             position += 1
+        elif character == "$" and quote != "'" and (found := SHELL_VARIABLE.match(text, position)):
+            yield found, found[1] or "value"
+            position = found.end() - 1
+        elif character == "<" and not quote and (found := IN_ANGLES.match(text, position)):
+            yield found, found[1]
+            position = found.end() - 1
         elif quote:
-            if quote == '"' and character in "`$":
+            if quote == '"':
                 _refuse_substitution(text, position)
             quote = "" if character == quote else quote
         elif character in "\"'":
             quote = character
-        elif character == "$":
+        else:
             _refuse_substitution(text, position)
-        elif character == "<" and (left_open := _IN_ANGLES.match(text, position)):
-            raise CommandProblem(f"{left_open[0]} is a placeholder: {_as_parameter(left_open[1])}", offset=position)
-        elif character in _SHELL:
-            raise CommandProblem(_SHELL[character], offset=position)
-        elif character in "#~" and (position == 0 or text[position - 1].isspace()):
-            raise CommandProblem(
-                f"{character} at the start of a word is the shell's: quote it, or leave it out", offset=position
-            )
+            _refuse_special(text, position)
         position += 1
+
+
+def _refuse_special(text: str, position: int) -> None:
+    character = text[position]
+    if character in _SHELL:
+        raise ShellProblem(_SHELL[character], offset=position, ends=character in "|;&><\n")
+    if character in "#~" and (position == 0 or text[position - 1].isspace()):
+        raise ShellProblem(
+            f"{character} at the start of a word is the shell's: quote it, or leave it out",
+            offset=position,
+            ends=character == "#",
+        )
 
 
 def _refuse_substitution(text: str, position: int) -> None:
     if text[position] == "`":
-        raise CommandProblem(_SHELL["`"], offset=position)
-    following = text[position + 1 : position + 2]
-    if following == "(":
-        raise CommandProblem(_SUBSTITUTION, offset=position)
-    if following and (following.isalnum() or following in "_?@*#!${"):
-        variable = _SHELL_VARIABLE.match(text, position)
-        what = variable[0] if variable else "$"
-        instead = _as_parameter(variable[1] if variable else "name")
-        raise CommandProblem(
-            f"{what} is a shell variable, and no shell runs here: {instead}, or read it from a step: ${{steps.ID.NAME}}",
-            offset=position,
-        )
-
-
-def _as_parameter(name: str) -> str:
-    """Return how a value that a page leaves open is written."""
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    return f"write ${{params.{plain}}}, and declare {plain} under `parameters`"
+        raise ShellProblem(_SHELL["`"], offset=position)
+    if text.startswith("$(", position):
+        raise ShellProblem(_SUBSTITUTION, offset=position)
+    if text.startswith(("$$", "${"), position):
+        raise ShellProblem("$ is a shell's here, and no shell runs: write a value as ${…}", offset=position)

@@ -6,7 +6,6 @@ A literal pattern, duration or time is tried when the document is loaded, not wh
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 from cel_expr_python import cel
 
@@ -15,6 +14,7 @@ from kintsugi.expressions.computed_fields import computed_fields
 from kintsugi.expressions.environment import Environment
 from kintsugi.expressions.syntax import CallExpr, Comprehension, CreateStruct, Ident, Literal, Node, Select, every
 from kintsugi.expressions.types import Struct
+from kubeobjects.spelling import nearest
 
 _TRIAL = cel.NewEnv(variables={"text": cel.Type.STRING})
 _TRIALS: Mapping[str, cel.Expression] = {
@@ -147,9 +147,8 @@ def explain(error: str, source: str, environment: Environment) -> ExpressionProb
 
 
 def closest(word: str, candidates: Iterable[str]) -> str:
-    """Return "did you mean `x`?" for the candidate nearest to a word, "" when none is near."""
-    near = get_close_matches(word, sorted(candidates), n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else ""
+    """Return "did you mean `x`?" for the candidate that a misspelt word means, "" when none is so near."""
+    return f"did you mean `{near}`?" if (near := nearest(word, sorted(candidates))) else ""
 
 
 def _offset(source: str, line: int, column: int) -> int:
@@ -177,6 +176,10 @@ def _no_name(name: str, source: str, offset: int, environment: Environment) -> E
     prefix = f"{environment.container}."
     known += [known_name.removeprefix(prefix) for known_name in environment.names if known_name.startswith(prefix)]
     hint = _dash(source, offset) or closest(name, known) or _closest_stem(name, known)
+    if not hint and name == "each":
+        hint = "it is the item of a step's `forEach`"
+    elif not hint and name.startswith("params."):
+        hint = f"declare {name.removeprefix('params.')} under the runbook's `parameters`"
     return ExpressionProblem(f"there is no {kind} `{name}` here", offset=offset, suggestion=hint)
 
 

@@ -18,7 +18,7 @@ from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, argv, flags, programs, queries, results
 from kintsugi.commands.arg_types import NAME
-from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
+from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem, NoCommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import WITH_PODS
 from kintsugi.commands.queries import psql_of
@@ -51,7 +51,7 @@ def build(parsed: ParsedCommand) -> Exec:
     (found,) = named(parsed, (target,)).objects
     called = tuple(word.text for word in words)
     if called[0] not in programs.PROGRAMS:
-        raise CommandProblem(
+        raise NoCommandProblem(
             f"{parsed.spec.verb}: {called[0]!r} is not known to be read-only, so it is not run in a container: "
             f"known are {', '.join(programs.PROGRAMS)}; for any other, {BY_A_PERSON}",
             meant=nearest(called[0], list(programs.PROGRAMS)),

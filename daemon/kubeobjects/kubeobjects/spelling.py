@@ -2,16 +2,28 @@
 
 from collections.abc import Iterable
 
-_LONG = 6
-"""Letters from which a word may have two slips; with two of them, a shorter word would be as near to many others."""
+_LONG, _SHORT = 6, 3
+"""Letters from which a word may have two slips, and one: a shorter word is as near to many others."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word within two slips of this one, within one of a short word; "" where none is so near."""
-    most = 2 if sum(map(str.isalnum, word)) >= _LONG else 1
-    near = ((_slips(word.lower(), each.lower()), each) for each in known if abs(len(word) - len(each)) <= most)
+    """
+    Return the known word within two slips of this one, within one of a short word; "" where none is so near. A word that
+    begins otherwise is another one, as `iostat` and `stat`: only its first two letters may be exchanged.
+    """
+    letters = sum(map(str.isalnum, word))
+    most = 2 if letters >= _LONG else 1 if letters >= _SHORT else -1
+    near = (
+        (_slips(word.lower(), each.lower()), each)
+        for each in known
+        if abs(len(word) - len(each)) <= most and _begin(word.lower(), each.lower())
+    )
     slips, found = min(near, default=(most + 1, ""))
     return found if slips <= most else ""
+
+
+def _begin(one: str, other: str) -> bool:
+    return one[:1] == other[:1] or one[:2] == other[1::-1]
 
 
 def _slips(one: str, other: str) -> int:
