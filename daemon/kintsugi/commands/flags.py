@@ -1,6 +1,7 @@
 """The flags that several commands of the grammar share."""
 
 from kintsugi.commands import arg_types
+from kintsugi.commands.command_problem import BY_A_PERSON
 from kintsugi.commands.command_spec import Flag
 
 NAMESPACE = Flag(names=("-n", "--namespace"), key="namespace", kind=arg_types.NAME)
@@ -15,10 +16,16 @@ NO_HEADERS = Flag(names=("--no-headers",))
 SHOW_LABELS = Flag(names=("--show-labels",), key="show_labels")
 WAITS = Flag(names=("--wait",))
 
-WATCH = Flag(names=("-w", "--watch"), refused="a step polls on its own: give it `within` (until it holds) or `for`")
-_ONE_BY_ONE = "changed objects are named one by one: use forEach, with ${each} as the name"
+WATCH = Flag(
+    names=("-w", "--watch"),
+    refused="a step polls on its own: leave it out, and give the step `within` (until it holds) or `for`",
+)
+_ONE_BY_ONE = (
+    "changed objects are named one by one: list them with kubectl get in a step before this one, and write "
+    "`forEach: steps.ID.items`, with ${each} as the name"
+)
 _MODE = "whether anything is changed is decided by the rule's `mode`"
-_OWN_CLUSTER = "the daemon acts on its own cluster, as itself"
+_OWN_CLUSTER = f"the daemon acts on its own cluster, as itself: leave it out, or {BY_A_PERSON}"
 
 CHANGES = (
     Flag(names=("-l", "--selector"), kind=arg_types.TEXT, refused=_ONE_BY_ONE),
@@ -34,7 +41,7 @@ CHANGES = (
 KILLS = (
     Flag(
         names=("--force",),
-        refused="it forgets the object while its processes may still run, and a second one could start beside them",
+        refused="it forgets the object while its processes may still run, and a second one could start beside them: leave it out",
     ),
     Flag(names=("--now",), refused="it cuts the pod's own grace period short: leave it out"),
 )

@@ -6,7 +6,7 @@ become either.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -50,11 +50,15 @@ _SHELLS = {"sh", "bash", "zsh", "ash", "dash", "eval", "exec", "sudo", "env", "x
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParsedLine:
-    """A line split into its parts; texts, of which a switch has none, still have their holes' markers."""
+    """
+    A line split into its parts; texts, of which a switch has none, still have their holes' markers. `problem` is that of a
+    flag that is refused or missing, which is told with what is wrong at other places.
+    """
 
     spec: CommandSpec
     flags: tuple[tuple[Flag, tuple[str, ...]], ...]
     arguments: tuple[str, ...]
+    problem: CommandProblem | None = None
 
 
 def check_verb(words: list[str]) -> None:
@@ -93,11 +97,12 @@ def _read(tokens: Tokens, _verbs: tuple[VerbDefinition[Command], ...]) -> Parsed
         ) from error
     values = [context.params[f"flag_{number}"] for number in range(len(spec.flags))]
     given = [(flag, value) for flag, value in zip(spec.flags, values, strict=True) if value]
-    flags = tuple((flag, _texts(spec, flag, value)) for flag, value in given)
+    flags = tuple((flag, value if isinstance(value, tuple) else ()) for flag, value in given)
     arguments = tuple(context.params["arguments"])
-    _check_required(spec, [flag for flag, _ in given])
-    _check_passed(spec, len(arguments) - max(0, len(texts) - _own(texts) - 1), len(arguments))
-    return ParsedLine(spec=spec, flags=flags, arguments=arguments)
+    before = len(arguments) - max(0, len(texts) - _own(texts) - 1)
+    wrong = next(_mistakes(spec, flags, before, len(arguments)), None)
+    kept = tuple((flag, texts) for flag, texts in flags if not flag.refused)
+    return ParsedLine(spec=spec, flags=kept, arguments=arguments, problem=wrong)
 
 
 def _row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
@@ -254,28 +259,25 @@ def _normal(spec: CommandSpec, texts: list[str]) -> list[str]:
     return normal + texts[end:]
 
 
-def _texts(spec: CommandSpec, flag: Flag, value: object) -> tuple[str, ...]:
-    """Return the texts of a flag that was given. Raises CommandProblem where it may not be, or not as often."""
-    if flag.refused:
-        raise CommandProblem(f"{spec.verb}: {flag.names[-1]} is refused: {flag.refused}")
-    texts = value if isinstance(value, tuple) else ()
-    if len(texts) > 1 and not flag.many:
-        raise CommandProblem(f"{spec.verb}: {flag.names[-1]} is given {len(texts)} times")
-    return texts
-
-
-def _check_passed(spec: CommandSpec, own: int, together: int) -> None:
-    """Refuse a program whose words are not set apart: a flag of its own would be read as ours."""
-    if spec.passes and (own != 1 or together == own):
-        raise CommandProblem(
-            f"{spec.verb}: it takes one pod or TYPE/NAME, then --, then the program with its words; it is written: {spec.usage}"
-        )
-
-
-def _check_required(spec: CommandSpec, given: Sequence[Flag]) -> None:
+def _mistakes(
+    spec: CommandSpec, given: Sequence[tuple[Flag, tuple[str, ...]]], own: int, together: int
+) -> Iterator[CommandProblem]:
+    """
+    Yield what is wrong with the flags of a line, and with a program whose words are not set apart: a flag of its own would
+    be read as ours.
+    """
+    for flag, texts in given:
+        if flag.refused:
+            yield CommandProblem(f"{spec.verb}: {flag.names[-1]} is refused: {flag.refused}")
+        if len(texts) > 1 and not flag.many:
+            yield CommandProblem(f"{spec.verb}: {flag.names[-1]} is given {len(texts)} times")
     for flag in spec.flags:
-        if flag.required and not any(each is flag for each in given):
+        if flag.required and not any(each is flag for each, _ in given):
             assert flag.kind is not None, "a switch is never required"
-            raise CommandProblem(
+            yield CommandProblem(
                 f"{spec.verb}: {flag.names[-1]}={flag.kind.word} is missing; it is written: {spec.usage}"
             )
+    if spec.passes and (own != 1 or together == own):
+        yield CommandProblem(
+            f"{spec.verb}: it takes one pod or TYPE/NAME, then --, then the program with its words; it is written: {spec.usage}"
+        )

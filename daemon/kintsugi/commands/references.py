@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kintsugi.commands.arg_types import NAME
-from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
 from kintsugi.commands.command_spec import Argument, CommandSpec, ParsedCommand
 from kintsugi.commands.kinds import is_built_in, not_changed
 from kintsugi.model.command import ObjectName
@@ -28,8 +28,9 @@ def resource_of(spec: CommandSpec, word: str) -> Resource:
     """Find the kind that a word means, if the row takes it. Raises CommandProblem with the nearest known word."""
     resource = find_any(word)
     if resource is None:
-        hint = f"; {NOT_BUILT_IN}" if spec.discovered else ""
-        raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object{hint}", meant=suggest_any(word))
+        near = suggest_any(word)
+        hint = f"; {NOT_BUILT_IN}" if spec.discovered else "" if near else _by_a_person(spec)
+        raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object{hint}", meant=near)
     if not is_built_in(resource):
         if not spec.discovered:
             raise CommandProblem(
@@ -41,8 +42,13 @@ def resource_of(spec: CommandSpec, word: str) -> Resource:
             raise CommandProblem(f"{spec.verb}: {why}")
     elif spec.resources and resource not in spec.resources:
         known = ", ".join(allowed.singular for allowed in spec.resources)
-        raise CommandProblem(f"{spec.verb} does not take {resource.singular}: {spec.only or f'it takes {known}'}")
+        only = spec.only or f"it takes {known}"
+        raise CommandProblem(f"{spec.verb} does not take {resource.singular}: {only}{_by_a_person(spec)}")
     return resource
+
+
+def _by_a_person(spec: CommandSpec) -> str:
+    return f"; {BY_A_PERSON}" if spec.changes else ""
 
 
 def named(parsed: ParsedCommand, arguments: tuple[Argument, ...] | None = None) -> Named:

@@ -18,6 +18,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from kintsugi.commands.command_problem import BY_A_PERSON
+
 _STATE = """
     clock_timestamp timeofday random pg_is_in_recovery pg_is_wal_replay_paused pg_get_wal_replay_pause_state
     pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_current_wal_lsn
@@ -347,7 +349,9 @@ def _tokens(text: str) -> tuple[Token, ...]:
     if any(token.is_mark(";") for token in rest):
         raise ValueError("a semicolon (;) is understood at the end of SQL only: a step sends exactly one query")
     if not rest or not any(rest[0].is_word(word) for word in _BEGINNINGS):
-        raise ValueError(f"{statement[:40]!r} is not a query: write SELECT, SHOW, WITH, TABLE or VALUES")
+        raise ValueError(
+            f"{statement[:40]!r} is not a query: write SELECT, SHOW, WITH, TABLE or VALUES, or {BY_A_PERSON}"
+        )
     return found
 
 

@@ -194,7 +194,9 @@ class ParsedTemplate:
 def _template(
     tokens: Tokens, scope: Scope, *, source: str, waits: float = 1.0, allowed_functions: frozenset[str] = frozenset()
 ) -> ParsedTemplate:
-    places = _Places(tokens=tokens, scope=scope, source=source)
+    places = _Places(
+        tokens=tokens, scope=scope, source=source, unread=[each.open for each in tokens.placeholders if each.open]
+    )
     try:
         line = read(tokens)
         places.spec = line.spec
@@ -212,11 +214,14 @@ def _template(
             waits=waits,
             allowed_functions=allowed_functions,
         )
+        places.unread.clear()
+        if line.problem is not None:
+            raise line.problem
         sample = made.sample()
     except (CommandProblem, ExpressionProblem) as problem:
         raise places.with_left_open(problem) from problem
-    if (left := places.left_open()) is not None:
-        raise left
+    if left := places.phrase():
+        raise CommandProblem(f"{line.spec.verb}: {left}", offset=min(each.offset for each in places.found))
     verb = definition_of(sample)
     return replace(
         made,
@@ -229,11 +234,16 @@ def _template(
 
 @dataclass(kw_only=True, slots=True)
 class _Places:
-    """Makes the templates of a line's places, and collects what is left open in them: the line is read on, as with values."""
+    """
+    Makes the templates of a line's places, and collects what is left open in them: the line is read on, as with values.
+
+    `unread` is what is left open and has no place yet.
+    """
 
     tokens: Tokens
     scope: Scope
     source: str
+    unread: list[LeftOpen]
     spec: CommandSpec | None = None
     found: list[LeftOpen] = field(default_factory=list)
 
@@ -283,7 +293,7 @@ class _Places:
             expression = (self.scope if opened is None else _OPEN).expression(part.source, result=ANY)
         except ExpressionProblem as problem:
             name = OF_A_SHELL.fullmatch(part.source)
-            if name is None or problem.suggestion or name[1] in self.scope.names:
+            if name is None or (problem.suggestion and name[1].islower()):
                 raise problem.moved(part.offset) from problem
             opened = LeftOpen(written=f"${{{part.source}}}", name=parameter_name(name[1]), offset=part.offset - 2)
             expression = _OPEN.expression(f"params.{opened.name}", result=ANY)
@@ -303,23 +313,17 @@ class _Places:
         word = "string" if kind is REFERENCE else type_for(kind.shape, alone=alone)
         self.found.append(replace(opened, place=place, type=word))
 
-    def left_open(self) -> CommandProblem | None:
-        """Return the problem of what is left open, None where nothing is."""
-        known = {each.offset for each in self.found}
-        others = (each.open for each in self.tokens.placeholders if each.open and each.open.offset not in known)
-        if not (found := [*self.found, *others]):
-            return None
-        verb = f"{self.spec.verb}: " if self.spec else ""
-        return CommandProblem(f"{verb}{phrase(found, self.scope.names)}", offset=min(each.offset for each in found))
+    def phrase(self) -> str:
+        """Say what is left open, "" where nothing is."""
+        placed = {each.offset for each in self.found}
+        found = [*self.found, *(each for each in self.unread if each.offset not in placed)]
+        return phrase(found, self.scope.names) if found else ""
 
     def with_left_open(self, problem: CommandProblem | ExpressionProblem) -> CommandProblem | ExpressionProblem:
         """Return a problem with what is left open beside it; a person reads that on the page."""
-        left = self.left_open()
-        if left is None or isinstance(problem, NoCommandProblem):
+        if isinstance(problem, NoCommandProblem) or not (more := self.phrase()):
             return problem
-        return CommandProblem(
-            f"{problem.message}; and {left.message}", offset=problem.offset, suggestion=problem.suggestion
-        )
+        return CommandProblem(f"{problem.message}; and {more}", offset=problem.offset, suggestion=problem.suggestion)
 
 
 def _object(value: Mapping[str, object]) -> ObjectArg:
@@ -381,6 +385,6 @@ def _with_what_stands_before(
 
 
 def _without_values(line: str, tokens: Tokens, namespace: str) -> Command:
-    if tokens.placeholders:
-        raise CommandProblem("there are no values to put in here", offset=tokens.placeholders[0].offset)
+    if given := [each for each in tokens.placeholders if each.open is None]:
+        raise CommandProblem("there are no values to put in here", offset=given[0].offset)
     return _template(tokens, Scope(names={}), source=line).bind({}, namespace=namespace)

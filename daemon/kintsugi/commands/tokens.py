@@ -36,7 +36,7 @@ _SHELL = {
     "`": f"back-quotes (`) are not understood, no shell runs here: {_INNER}",
     "(": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
     ")": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
-    "*": "a glob (*) is not understood, no shell runs here: write each name out, or choose objects with -l or with forEach",
+    "*": "a glob (*) is not understood, no shell runs here: write each name out (of files, their folder), or choose objects with -l or with forEach",
     "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command continues on the next line after a backslash",
 }
 _SUBSTITUTION = f"$( ) is not understood, no shell runs here: {_INNER}"
@@ -95,7 +95,9 @@ def split(line: str) -> Tokens:
     try:
         texts = shlex.split(text)
     except ValueError as error:
-        raise CommandProblem("a quotation mark is not closed") from error
+        raise CommandProblem(
+            "a quotation mark is not closed: close it, or put a text with an apostrophe in double ones"
+        ) from error
     if not texts:
         raise CommandProblem("the command is empty")
     if _ASSIGNMENT.match(texts[0]):

@@ -20,7 +20,7 @@ from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ChangeVerb, ProbeVerb, VerbClients
 from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import arg_types, encode, results
-from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.words import seconds, switch
 from kintsugi.errors import KubeError, OutcomeUnknown, ProbeFailed, Refused
@@ -28,6 +28,8 @@ from kintsugi.json_limits import DEEPEST_ANSWER, MOST_IN_ANSWER, has_more, is_to
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.hosts import PodAddress, service_of
 
+_NO_CREDENTIALS = f"a runbook must not contain credentials; {BY_A_PERSON}"
+_QUERY = "write the query into the URL, percent-encoded; a Prometheus is asked with promtool query instant URL 'QUERY'"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 USUAL = timedelta(seconds=30)
@@ -94,7 +96,7 @@ def _headers(parsed: ParsedCommand) -> tuple[tuple[str, str], ...]:
     assert isinstance(headers, tuple), "-H may stand several times"
     for name, _ in headers:
         if name.lower() in {"authorization", "cookie", "proxy-authorization"}:
-            raise CommandProblem(f"curl: the header {name} carries credentials: a runbook must not contain them")
+            raise CommandProblem(f"curl: the header {name} carries credentials: {_NO_CREDENTIALS}")
     return headers
 
 
@@ -140,7 +142,9 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
                 kind=arg_types.NATURAL,
                 refused="a step repeats its request until `within` has passed",
             ),
-            Flag(names=("-u", "--user"), kind=arg_types.TEXT, refused="a runbook must not contain credentials"),
+            Flag(names=("-u", "--user"), kind=arg_types.TEXT, refused=_NO_CREDENTIALS),
+            Flag(names=("-G", "--get"), refused=_QUERY),
+            Flag(names=("--data-urlencode",), kind=arg_types.TEXT, many=True, refused=_QUERY),
         ),
         arguments=(arg_types.URL,),
         build=build,

@@ -182,7 +182,7 @@ class DrainVerb(ObjectVerb[Drain]):
         flags=(
             *(*flags.KUBECTL, *flags.CHANGES),
             Flag(names=("--ignore-daemonsets",), key="ignore_daemonsets"),
-            Flag(names=("--delete-emptydir-data",), key="delete_emptydir_data"),
+            Flag(names=("--delete-local-data", "--delete-emptydir-data"), key="delete_emptydir_data"),
             Flag(names=("--force",), refused=_NOT_FORCED),
             Flag(
                 names=("--disable-eviction",), refused="it deletes pods past their PodDisruptionBudgets: leave it out"
