@@ -234,7 +234,8 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
     start = StepPlace(services=draft.known.services, parameters=types)
     steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), start)
     known = [step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes]
-    draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
+    if draft.unclear.isdisjoint({"steps", f"steps.{spec.rollback.data_loss_check}"}):
+        draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
     in_rollback = Steps(draft=draft, about=spec.service or "", in_rollback=True)
     back, _ = in_rollback.in_order(spec.rollback.steps, (*path, "rollback", "steps"), start)
     built = Runbook(
@@ -271,6 +272,8 @@ def _parameter(draft: DocumentBuilder[RunbookShape], name: str, shape: Parameter
     path: Path = ("spec", "parameters", name)
     word = shape.type
     default: Value | None = None
+    if f"params.{name}" in draft.unclear:
+        return Parameter(name=name, type=word)
     if not known_type(word):
         draft.one_of((*path, "type"), word.strip("[]"), PARAMETERS, "type of parameter")
     elif shape.default is not None:

@@ -166,6 +166,8 @@ class CrossChecks:
         values: dict[str, Value] = {}
         for name, value in draft.shape.spec.parameters.items():
             path = ("spec", "parameters", name)
+            if name not in takes and any("params" in self.runbook_drafts[each].unclear for each in names):
+                continue
             if name not in takes:
                 draft.note(
                     path,
@@ -188,7 +190,10 @@ class CrossChecks:
             missing = [
                 each
                 for each, shape in takes.items()
-                if shape.default is None and not shape.source and each not in given
+                if shape.default is None
+                and not shape.source
+                and each not in given
+                and f"params.{each}" not in self.runbook_drafts[name].unclear
             ]
             if missing:
                 draft.note(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from kintsugi.catalog.problems import Problem, did_you_mean
-from kintsugi.catalog.schema import DocumentShape
+from kintsugi.catalog.schema import DocumentShape, RunbookShape
 from kintsugi.catalog.source import Document, Path
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands import ParsedTemplate as CommandTemplate
@@ -51,8 +51,8 @@ class DocumentBuilder(Generic[ShapeT_co]):
     """
     One document with its shape, its surroundings and its problems.
 
-    `unclear` are steps whose commands are wrong: readers of their results are not checked, so that a mistake is reported
-    once.
+    `unclear` are the names of expressions of which nothing is known, as `steps.ID` of a step whose command is wrong: what
+    reads them is not wrong for that, so that a mistake is reported once.
     """
 
     document: Document
@@ -110,6 +110,7 @@ class DocumentBuilder(Generic[ShapeT_co]):
             scope,
             waits=self.known.durations * self.known.deadlines,
             allowed_functions=self.known.allowed_functions.get(service, frozenset()),
+            takes_parameters=isinstance(self.shape, RunbookShape),
         )
         return self._compiled(path, source, parse)
 
@@ -117,8 +118,7 @@ class DocumentBuilder(Generic[ShapeT_co]):
         try:
             return compile_text()
         except (CommandProblem, ExpressionProblem) as problem:
-            if not any(f"steps.{step}." in source for step in self.unclear):
-                self.note(path, problem.message, suggestion=problem.suggestion, offset=problem.offset)
+            self.note(path, problem.message, suggestion=problem.suggestion, offset=problem.offset)
             return None
 
     def one_of(self, path: Path, word: str | None, known: Collection[str], what: str) -> None:

@@ -7,10 +7,9 @@ pydantic's errors about a document become problems for people, each with its pla
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from kintsugi.catalog.build import (
     build_notice_route,
@@ -28,7 +27,6 @@ from kintsugi.catalog.problems import CatalogErrors, Problem, did_you_mean
 from kintsugi.catalog.rule_templates import RuleTemplates
 from kintsugi.catalog.schema import (
     SHAPES,
-    AnyShape,
     DocumentShape,
     KindsShape,
     NoticeRouteShape,
@@ -38,7 +36,8 @@ from kintsugi.catalog.schema import (
     RunbookShape,
     ServiceShape,
 )
-from kintsugi.catalog.source import Document, Path, Plain, documents
+from kintsugi.catalog.shaping import Shaped, path_of, problem_of, shape_of
+from kintsugi.catalog.source import Document, documents
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.runbooks import Patterns
 from kubeobjects import discovery
@@ -46,23 +45,6 @@ from kubeobjects import discovery
 ShapeT = TypeVar("ShapeT", bound=DocumentShape)
 
 _SUFFIXES = (".yaml", ".yml")
-
-_ABSENT = object()
-_FORMS = {
-    r"^[a-z][a-z0-9_]*$": "an id: lower-case letters, digits and _, beginning with a letter",
-    r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$": "a name: lower-case letters and digits, with - or . between them",
-    r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$": "a namespace: lower-case letters and digits, with - between them",
-    r"^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$": "the name of a type: lower-case letters and digits, with - between them",
-}
-_WORDS = {
-    "string_type": "text: put it in quotes",
-    "int_type": "a whole number",
-    "list_type": "a list: write each item in a line of its own, after a dash",
-    "dict_type": "a map of keys and values",
-    "model_type": "a map of keys and values",
-    "model_attributes_type": "a map of keys and values",
-    "bool_type": "true or false",
-}
 
 
 def load(paths: Sequence[File] | CatalogPaths, *, durations: float = 1.0, deadlines: float = 1.0) -> Catalog:
@@ -122,7 +104,7 @@ def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
         loading.problems += problems
         for document in found:
             loading.take(document)
-    if not loading.problems and not loading.shapes:
+    if not loading.problems and not loading.shaped:
         # An emptied folder is a mistake, never a wish to be left without rules.
         where = sources[0].name if sources else ""
         loading.problems.append(Problem(file=where, message="there is no Service, Rule or Runbook in these files"))
@@ -137,7 +119,7 @@ class _Loading:
     durations: float = 1.0
     deadlines: float = 1.0
     problems: list[Problem] = field(default_factory=list)
-    shapes: list[tuple[Document, AnyShape]] = field(default_factory=list)
+    shaped: list[Shaped[Any]] = field(default_factory=list)
     kinds: list[Document] = field(default_factory=list)
     named: dict[str, dict[str, Document]] = field(default_factory=lambda: {kind: {} for kind in SHAPES})
 
@@ -154,16 +136,20 @@ class _Loading:
             self.problems.append(document.problem(("kind",), message, suggestion=did_you_mean(str(kind), known)))
             return
         self._claim_name(document, kind)
-        shape = self._shape(document, value, kind)
-        if shape is not None:
-            self.shapes.append((document, shape))
+        shaped = shape_of(document, SHAPES[kind], self.problems)
+        self.problems += shaped.problems
+        if shaped.shape is not None:
+            self.shaped.append(shaped)
 
     def _take_kinds(self, document: Document) -> None:
         """Let the steps of all documents name the kinds that a file lists."""
         try:
             shape = KindsShape.model_validate(document.value)
         except ValidationError as error:
-            self.problems += [_problem(each, document, KindsShape) for each in error.errors(include_url=False)]
+            self.problems += [
+                problem_of(each, path_of(each, document.value), document, KindsShape)
+                for each in error.errors(include_url=False)
+            ]
         else:
             discovery.add_filed(discovery.kinds_in([shape.model_dump(by_alias=True)]))
             self.kinds.append(document)
@@ -179,23 +165,6 @@ class _Loading:
             self.problems.append(document.problem(path, f"there is a {kind} {name!r} already, in {first}"))
         else:
             self.named[kind][name] = document
-
-    def _shape(self, document: Document, value: dict[str, Plain], kind: str) -> AnyShape | None:
-        """
-        Check a shape. What has mistakes is checked a second time without them, so that the rest of it is looked at, too;
-        what is wrong then has been said already.
-        """
-        try:
-            return SHAPES[kind].model_validate(value)
-        except ValidationError as error:
-            self.problems += [_problem(each, document, SHAPES[kind]) for each in error.errors(include_url=False)]
-            paths = [path_of(details, value) for details in error.errors() if details["type"] != "missing"]
-        if any(path and isinstance(path[-1], int) for path in paths):
-            return None
-        try:
-            return SHAPES[kind].model_validate(_without(value, paths))
-        except ValidationError:
-            return None
 
     def finish(self) -> Catalog:
         """Build all documents and check them against each other. Raises CatalogErrors."""
@@ -225,7 +194,7 @@ class _Loading:
             self.problems += [problem for draft in drafts.values() for problem in draft.problems]
         if self.problems:
             raise CatalogErrors(self.problems)
-        read = (*(document for document, _ in self.shapes), *self.kinds)
+        read = (*(each.document for each in self.shaped), *self.kinds)
         return Catalog(
             services=bound,
             rules=whole.rules,
@@ -240,7 +209,8 @@ class _Loading:
         Collect the names that documents may use; a document with mistakes is included, so that each mistake is reported
         once.
         """
-        specs = {shape.metadata.name: shape.spec for _, shape in self.shapes if isinstance(shape, ServiceShape)}
+        shapes = [each.shape for each in self.shaped]
+        specs = {shape.metadata.name: shape.spec for shape in shapes if isinstance(shape, ServiceShape)}
         return NameIndex(
             services=tuple(self.named["Service"]),
             runbooks=tuple(self.named["Runbook"]),
@@ -253,107 +223,8 @@ class _Loading:
 
     def _drafts(self, kind: type[ShapeT], known: NameIndex) -> dict[str, DocumentBuilder[ShapeT]]:
         drafts: dict[str, DocumentBuilder[ShapeT]] = {}
-        for document, shape in self.shapes:
-            if isinstance(shape, kind):
-                drafts.setdefault(shape.metadata.name, DocumentBuilder(document=document, shape=shape, known=known))
+        for each in self.shaped:
+            if isinstance(each.shape, kind):
+                draft = DocumentBuilder(document=each.document, shape=each.shape, known=known, unclear=each.unclear)
+                drafts.setdefault(draft.name, draft)
         return drafts
-
-
-def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
-    """Return a document without the values at some paths."""
-    leave_out = set(paths)
-
-    def copy(part: Plain, path: tuple[str | int, ...]) -> Plain:
-        match part:
-            case dict():
-                return {key: copy(inner, (*path, key)) for key, inner in part.items() if (*path, key) not in leave_out}
-            case list():
-                return [copy(inner, (*path, at)) for at, inner in enumerate(part)]
-            case _:
-                return part
-
-    return copy(value, ())
-
-
-def path_of(details: ErrorDetails, value: object) -> Path:
-    """Return where an error is in the document: pydantic's path without the names of its alternatives."""
-    path: list[str | int] = []
-    parts = details["loc"]
-    for position, part in enumerate(parts):
-        inner = _inside(value, part)
-        if inner is not _ABSENT:
-            value = inner
-        elif position < len(parts) - 1 or details["type"] not in {"missing", "extra_forbidden"}:
-            continue
-        path.append(part)
-    return tuple(path)
-
-
-def _inside(value: object, part: str | int) -> object:
-    match value, part:
-        case dict(), str():
-            return value.get(part, _ABSENT)
-        case list(), int() if part < len(value):
-            return value[part]
-        case _:
-            return _ABSENT
-
-
-def _problem(details: ErrorDetails, document: Document, shape: type[BaseModel]) -> Problem:
-    path = path_of(details, document.value)
-    context = details.get("ctx", {})
-    match details["type"]:
-        case "extra_forbidden":
-            keys = _keys_at(shape, path[:-1])
-            hint = did_you_mean(str(path[-1]), keys) or (f"known are {', '.join(sorted(keys))}" if keys else "")
-            return document.problem(path, f"the key {path[-1]!r} is not known here", suggestion=hint, key=True)
-        case "missing":
-            return document.problem(path[:-1], f"`{path[-1]}` is missing", key=True)
-        case "literal_error" | "enum":
-            message = f"{details['input']!r} is not one of {context['expected']}"
-            near = did_you_mean(str(details["input"]), filter(None, context["expected"].split("'")))
-            return document.problem(path, message, suggestion=near)
-        case "value_error":
-            return document.problem(path, str(context["error"]))
-        case "string_pattern_mismatch":
-            form = _FORMS.get(context["pattern"], f"of the form {context['pattern']}")
-            return document.problem(path, f"{details['input']!r} is not {form}")
-        case kind if kind in _WORDS:
-            return document.problem(path, f"{_shown(details['input'])} is not {_WORDS[kind]}")
-        case _:
-            return document.problem(path, details["msg"].removeprefix("Input "))
-
-
-def _shown(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case dict():
-            return "a map"
-        case list():
-            return "a list"
-        case _:
-            return repr(value) if not isinstance(value, bool) else str(value).lower()
-
-
-def _keys_at(shape: type[BaseModel], path: Path) -> list[str]:
-    """Return the keys that are allowed at a path of a document."""
-    model: Any = shape
-    for part in path:
-        if isinstance(part, int):
-            continue
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = next((field for name, field in model.model_fields.items() if (field.alias or name) == part), None)
-            model = _model_in(field.annotation) if field else None
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return []
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> Any:
-    """Find the shape inside an annotation, as in `list[StepShape] | None`; maps of names to shapes are passed through."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) is Mapping:
-        return None
-    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)

@@ -7,7 +7,7 @@ expression, come afterwards.
 
 from collections.abc import Mapping
 from datetime import time, timedelta
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel, to_snake
+from pydantic_core import PydanticCustomError
 
 from kintsugi.commands import rows
 from kintsugi.decisions.drills import read_schedule
@@ -34,6 +35,9 @@ from kintsugi.model.services import OnUpstreamFailure
 from kubeobjects.quantities import quantity
 
 ACTIONS = ("run", "runbook", "steps", "parallel", "checks", "undoStep", "manual")
+SEVERAL_ACTIONS: Final = "several_actions"
+"""The type of pydantic's error about a step that does several things."""
+
 MOST_STEPS_IN_A_ROW = 1000
 LOWEST_PRIORITY = 1000
 
@@ -184,9 +188,8 @@ class StepShape(Shape):
     def _does_one_thing(self) -> "StepShape":
         given = [action for action in ACTIONS if self._has(action)]
         if len(given) > 1:
-            raise ValueError(
-                f"a step does one thing, and this one has {' and '.join(given)}: make them steps of their own"
-            )
+            text = "a step does one thing, and this one has {given}: make them steps of their own"
+            raise PydanticCustomError(SEVERAL_ACTIONS, text, {"given": " and ".join(given)})
         if not given and self.expect is None and self.approve is None:
             raise ValueError(
                 f"a step that does nothing waits, so it needs `expect` or `approve`; or it has one of {', '.join(ACTIONS)}"

@@ -81,8 +81,9 @@ class Steps:
                 self.draft.note(
                     (*inner, "needs"), "steps in order need no `needs`: it is for steps under `parallel`", key=True
                 )
-            earlier = [step.id for step in shapes[:index]]
-            self.draft.one_of((*inner, "undoStep"), shape.undo_step, earlier, "earlier step in this list")
+            if "steps" not in self.draft.unclear:
+                earlier = [step.id for step in shapes[:index]]
+                self.draft.one_of((*inner, "undoStep"), shape.undo_step, earlier, "earlier step in this list")
             step, left = self._step(shape, inner, place, level)
             steps.append(step)
             place = place.after(left)
@@ -116,7 +117,7 @@ class Steps:
         graph: dict[int, list[int]] = {}
         for index, shape in enumerate(shapes):
             others = tuple(other for other in position if other != shape.id)
-            for number, need in enumerate(shape.needs):
+            for number, need in enumerate(() if "steps" in self.draft.unclear else shape.needs):
                 self.draft.one_of((*path, index, "needs", number), need, others, "step beside this one")
             graph[index] = [position[need] for need in shape.needs if need in others]
         try:
@@ -136,7 +137,7 @@ class Steps:
         done = self._do(shape, path, inner, level)
         undo = self._undo(shape, path, inner.after({shape.id: done.own}), level)
         self.about = around
-        after = None if shape.id in draft.unclear else self._scope(replace(inner, own=done.own))
+        after = None if f"steps.{shape.id}" in draft.unclear else self._scope(replace(inner, own=done.own))
         step = Step(
             id=shape.id,
             name=shape.name or shape.id,
@@ -168,7 +169,8 @@ class Steps:
         return step, {**({} if repeated else done.inside), shape.id: left_behind(own, repeated=repeated)}
 
     def _scope(self, place: StepPlace) -> Scope:
-        return Scope(names=step_names(place), start_up=self.draft.known.start_up)
+        names = {**dict.fromkeys(self.draft.unclear, ANY), **step_names(place)}
+        return Scope(names=names, start_up=self.draft.known.start_up)
 
     def _about(self, shape: StepShape) -> str:
         """Return the service that a step and what is inside it are about, as far as the document says it."""
@@ -222,7 +224,7 @@ class Steps:
     def _run(self, shape: StepShape, line: str, path: Path, scope: Scope) -> _Done:
         command = self.draft.command((*path, "run"), line, scope, service=self.about)
         if command is None:
-            self.draft.unclear.add(shape.id)
+            self.draft.unclear.add(f"steps.{shape.id}")
             return _Done(do=Await())
         if command.changes:
             self._refuse_change((*path, "run"), f"{command.verb} changes something")
@@ -308,6 +310,8 @@ class Steps:
 
     def _check_keys(self, shape: StepShape, path: Path, step: Step) -> None:
         """Note keys that have no effect beside the others: their author expected one."""
+        if f"steps.{shape.id}" in self.draft.unclear:
+            return
         changes = not isinstance(step.do, Run | Manual) or (isinstance(step.do, Run) and step.do.command.changes)
         for key, given, wanted, why in (
             (

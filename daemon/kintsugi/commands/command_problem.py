@@ -12,11 +12,11 @@ class CommandProblem(CommandError):
     `offset` counts characters of the line; `suggestion` is a phrase with what may have been meant, or empty.
     """
 
-    def __init__(self, message: str, *, offset: int = 0, meant: str = "", suggestion: str = "") -> None:
+    def __init__(self, message: str, *, offset: int = 0, meant: str = "") -> None:
         self.message = message
         self.offset = offset
-        self.suggestion = f"did you mean {meant!r}?" if meant else suggestion
-        super().__init__(f"{message}; {self.suggestion}" if self.suggestion else message)
+        self.suggestion = f"did you mean {meant!r}?" if meant else ""
+        super().__init__(f"{message}; {self.suggestion}" if meant else message)
 
 
 class NoCommandProblem(CommandProblem):

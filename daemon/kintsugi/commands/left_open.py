@@ -66,12 +66,17 @@ def pieces(text: str) -> Iterator[tuple[str, str]]:
         yield text[at:], ""
 
 
-def phrase(found: Sequence[LeftOpen], declared: Collection[str]) -> str:
-    """Say what is left open and where, and how it is written; `declared` are the names that the scope has."""
+def phrase(found: Sequence[LeftOpen], declared: Collection[str] | None) -> str:
+    """
+    Say what is left open and where, and how it is written; `declared` are the names that the scope has, None where no parameter
+    can be declared.
+    """
     once = {each.written: each for each in sorted(found, key=lambda each: each.offset, reverse=True)}
     values = list(reversed(once.values()))
     named = " and ".join(f"{each.written} ({each.place})" if each.place else each.written for each in values)
     verb = "looks like a placeholder" if len(values) == 1 else "look like placeholders"
+    if declared is None:
+        return f"{named} {verb}: write {'the value itself' if len(values) == 1 else 'the values themselves'}"
     holes = dict.fromkeys(f"${{params.{each.name}}}" for each in values)
     types = {each.name: each.type for each in values if f"params.{each.name}" not in declared}
     shown = ", ".join(f"`{name}: {{type: {word}}}`" for name, word in types.items())

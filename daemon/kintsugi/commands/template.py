@@ -192,11 +192,15 @@ class ParsedTemplate:
 
 
 def _template(
-    tokens: Tokens, scope: Scope, *, source: str, waits: float = 1.0, allowed_functions: frozenset[str] = frozenset()
+    tokens: Tokens,
+    scope: Scope,
+    *,
+    source: str,
+    waits: float = 1.0,
+    allowed_functions: frozenset[str] = frozenset(),
+    takes_parameters: bool = True,
 ) -> ParsedTemplate:
-    places = _Places(
-        tokens=tokens, scope=scope, source=source, unread=[each.open for each in tokens.placeholders if each.open]
-    )
+    places = _Places(tokens=tokens, scope=scope, source=source, takes_parameters=takes_parameters)
     try:
         line = read(tokens)
         places.spec = line.spec
@@ -214,7 +218,7 @@ def _template(
             waits=waits,
             allowed_functions=allowed_functions,
         )
-        places.unread.clear()
+        places.unread = False
         if line.problem is not None:
             raise line.problem
         sample = made.sample()
@@ -237,14 +241,15 @@ class _Places:
     """
     Makes the templates of a line's places, and collects what is left open in them: the line is read on, as with values.
 
-    `unread` is what is left open and has no place yet.
+    `unread`: some places may not be known yet.
     """
 
     tokens: Tokens
     scope: Scope
     source: str
-    unread: list[LeftOpen]
+    takes_parameters: bool
     spec: CommandSpec | None = None
+    unread: bool = True
     found: list[LeftOpen] = field(default_factory=list)
 
     def take(self, kind: ArgType, text: str, place: str, position: int = -1) -> ArgTemplate:
@@ -316,14 +321,15 @@ class _Places:
     def phrase(self) -> str:
         """Say what is left open, "" where nothing is."""
         placed = {each.offset for each in self.found}
-        found = [*self.found, *(each for each in self.unread if each.offset not in placed)]
-        return phrase(found, self.scope.names) if found else ""
+        others = (each.open for each in self.tokens.placeholders if each.open and self.unread)
+        found = [*self.found, *(each for each in others if each.offset not in placed)]
+        return phrase(found, self.scope.names if self.takes_parameters else None) if found else ""
 
     def with_left_open(self, problem: CommandProblem | ExpressionProblem) -> CommandProblem | ExpressionProblem:
         """Return a problem with what is left open beside it; a person reads that on the page."""
         if isinstance(problem, NoCommandProblem) or not (more := self.phrase()):
             return problem
-        return CommandProblem(f"{problem.message}; and {more}", offset=problem.offset, suggestion=problem.suggestion)
+        return CommandProblem(f"{problem}; and {more}", offset=problem.offset)
 
 
 def _object(value: Mapping[str, object]) -> ObjectArg:
@@ -349,15 +355,23 @@ def parse_argv(argv: Sequence[str], *, namespace: str = "") -> Command:
 
 
 def parse_template(
-    line: str, scope: Scope, *, waits: float = 1.0, allowed_functions: frozenset[str] = frozenset()
+    line: str,
+    scope: Scope,
+    *,
+    waits: float = 1.0,
+    allowed_functions: frozenset[str] = frozenset(),
+    takes_parameters: bool = True,
 ) -> ParsedTemplate:
     """
     Parse a command with `${…}` holes, as a runbook has it, in the scope of its step.
 
     `waits` scales how long it waits (`--timeout`); `allowed_functions` are functions that its SQL may call besides those that all
-    may. Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
+    may; `takes_parameters` says that its document may declare parameters. Raises CommandProblem or ExpressionProblem; their offsets
+    count from the start of the line.
     """
-    parsed = partial(_template, scope=scope, waits=waits, allowed_functions=allowed_functions)
+    parsed = partial(
+        _template, scope=scope, waits=waits, allowed_functions=allowed_functions, takes_parameters=takes_parameters
+    )
     try:
         tokens = split(line)
     except ShellProblem as problem:
@@ -379,8 +393,7 @@ def _with_what_stands_before(
     except NoCommandProblem as no_command:
         return no_command
     except (CommandProblem, ExpressionProblem) as other:
-        message = f"{problem.message}; and before it, {other.message}"
-        return CommandProblem(message, offset=problem.offset, suggestion=other.suggestion)
+        return CommandProblem(f"{problem}; and before it, {other}", offset=problem.offset)
     return problem.with_result(names)
 
 

@@ -58,7 +58,11 @@ def test_what_is_written_names_each_kind_in_its_preferred_version() -> None:
             "scope: Namespace",
             "c.yaml:11:103: items[0].versions[0].resources[0].scope: 'Namespace' is",
         ),
-        ("singularResource", "singular", "the key 'singular' is not known here; did you mean 'singularResource'?"),
+        (
+            "singularResource",
+            "singularResorce",
+            "the key 'singularResorce' is not known here; did you mean 'singularResource'?",
+        ),
         ("resource: certificates", "resource: a/b", "'a/b' is not the name of a type: lower-case letters"),
         ("apidiscovery.k8s.io/v2", "v1", "apiVersion: 'v1' is not one of 'apidiscovery.k8s.io/v2'"),
     ],

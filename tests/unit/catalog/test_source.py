@@ -13,7 +13,7 @@ from kintsugi.catalog import CatalogErrors, Problem, load_sources, read_sources,
 from kintsugi.catalog.library import Source
 from kintsugi.catalog.source import MOST_BYTES, documents
 from kintsugi.model.services import MaxAllowed
-from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, problems, runbook, said
+from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, checked, loaded, problems, runbook, said
 
 
 def values(text: str) -> list[object]:
@@ -254,7 +254,7 @@ OF_RULE = [
     ),
     ("for: 2m", "for: 120", "spec.for: it is not a duration: write hours, minutes and seconds"),
     ("for: 2m", "for: 2d", "spec.for: '2d' is not a duration"),
-    ("mode: auto", "mode: automatic", "'automatic' is not one of 'observe', 'approve' or 'auto'; did you mean 'auto'?"),
+    ("mode: auto", "mode: atuo", "'atuo' is not one of 'observe', 'approve' or 'auto'; did you mean 'auto'?"),
     ("service: web", "service: wbe", "there is no service 'wbe'; did you mean 'web'?"),
     ("object.unhealthy", "object.unhealty", "spec.when"),
     ("object.unhealthy", "object.status.phsae == 'x'", "b.yaml:7:"),
@@ -267,8 +267,9 @@ OF_RUNBOOK = [
     ("expect:", "expcet:", "the key 'expcet' is not known here; did you mean 'expect'?"),
     ("size(items)", "size(itmes)", "c.yaml:9:20: spec.steps[0].expect: there is no name `itmes` here"),
     ("get pods", "gte pods", "c.yaml:8:12: spec.steps[0].run: 'kubectl gte' is not a known command"),
-    ("app=web", "app=${x}", "c.yaml:8:38: spec.steps[0].run: there is no name `x` here"),
+    ("app=web", "app=${x}", "c.yaml:8:36: spec.steps[0].run: kubectl get: ${x} (--selector) looks like a placeholder"),
     ("title: Mend it", "title: 5", "spec.title: 5 is not text: put it in quotes"),
+    ("expect:", "after: [x]\n      expect:", "the key 'after' is not known here; known are approve, checks, count"),
 ]
 SHAPES = [
     *((SERVICE, *each) for each in OF_SERVICE),
@@ -284,9 +285,7 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str, old
 
 
 def test_a_mistake_in_one_document_is_told_once_and_not_of_those_that_name_it() -> None:
-    assert (
-        len(said(wrong(SERVICE, "namespace", "namspace"), RULE, RUNBOOK)) == 2
-    )  # the unknown key, and the missing one
+    assert len(said(wrong(SERVICE, "namespace", "namspace"), RULE, RUNBOOK)) == 1
     assert len(said(SERVICE, RULE, wrong(RUNBOOK, "title: Mend it", "title: 5"))) == 1
 
 
@@ -313,6 +312,87 @@ def test_a_mistake_that_follows_from_a_wrong_command_is_not_told_as_well() -> No
         """
     )
     assert [problem.path for problem in problems(SERVICE, RULE, text)] == ["spec.steps[0].run"]
+
+
+ONE_ROUND = {
+    "an unknown key and two wrong commands": (
+        """
+        - {id: a, run: kubectl gte pods, colour: red}
+        - {id: b, run: kubectl get pods -n NAMESPACE}
+        """,
+        ("[0].colour", "[0].run", "[1].run"),
+    ),
+    "a misspelt key, which is read as what it means": (
+        "- {id: a, rnu: kubectl gte pods, timeout: 5s, expect: size(items) > 0}",
+        ("[0].rnu", "[0].run"),
+    ),
+    "a misspelt key whose value is wrong": ("- {id: a, manul: {command: x}}", ("[0].manul", "[0].manual")),
+    "a command of the wrong type, whose keys and readers are not wrong for that": (
+        """
+        - {id: a, run: 5, timeout: 5s, retries: 2, expect: size(items) > 0}
+        - {id: b, run: "kubectl get pod ${steps.a.item} -l A", when: steps.a.items.size() > 0}
+        """,
+        ("[0].run", "[1].run"),
+    ),
+    "a step that is no map, which may be the one that others name": (
+        """
+        - id: all
+          parallel: [kubectl get pods, {id: b, run: kubectl gte pods, needs: [a]}]
+        - {id: c, run: kubectl get pods, expect: size(steps.a.items) > 0}
+        """,
+        ("[0].parallel[0]", "[0].parallel[1].run"),
+    ),
+    "a missing id beside an unknown step in another place": (
+        "- {run: kubectl gte pods}\n- {id: b, undoStep: a}",
+        ("[0]", "[0].run"),
+    ),
+    "an unknown need and a wrong command": (
+        "- {id: g, parallel: [{id: a, run: kubectl gte pods}, {id: b, run: nc -z w 80, needs: [a, z], forr: 5s}]}",
+        ("[0].parallel[0].run", "[0].parallel[1].forr", "[0].parallel[1].needs[1]", "[0].parallel[1].for"),
+    ),
+    "two actions": ("- {id: a, run: kubectl gte pods, runbook: x, kep: items}", ("[0]", "[0].kep", "[0].run")),
+    "no action": ("- {id: a, name: x}\n- {id: b, run: kubectl gte pods}", ("[0]", "[1].run")),
+    "an unknown key that may be forEach": (
+        "- {id: a, loop: services, run: 'kubectl delete pod ${each.name} -n NS'}",
+        ("[0].loop", "[0].run"),
+    ),
+    "a wrong item of a list": (
+        "- {id: g, parallel: [{id: a, run: kubectl gte pods}, {id: b, run: nc -z w 80, needs: [a, {b: c}]}]}",
+        ("[0].parallel[0].run", "[0].parallel[1].needs[1]"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "paths"), ONE_ROUND.values(), ids=ONE_ROUND)
+def test_mistakes_of_structure_and_of_commands_are_told_in_one_round_and_each_once(
+    steps: str, paths: tuple[str, ...]
+) -> None:
+    found = [problem.path.removeprefix("spec.steps") for problem in problems(SERVICE, RULE, runbook(steps))]
+    assert sorted(found) == sorted(paths)
+
+
+PARAMETERS = [
+    ("parameters: {pod: {typ: string}}", ["parameters.pod.typ"]),
+    ("parameters: {pod: {type: 5, default: web}}", ["parameters.pod.type"]),
+    ("parameters: {pod: web}", ["parameters.pod"]),
+    ("parameters: {Pod: {type: string}}", ["parameters.Pod"]),
+    ("parameters: [pod]", ["parameters"]),
+    ("parameters: {pod: {type: name}}\nrollback: {after: never, dataLossCheck: a}", ["rollback.after"]),
+]
+
+
+@pytest.mark.parametrize(("more", "paths"), PARAMETERS)
+def test_a_mistake_outside_the_steps_leaves_them_to_be_checked_and_what_reads_it_is_not_wrong(
+    more: str, paths: list[str]
+) -> None:
+    text = runbook("- {id: a, run: 'kubectl get pods -n ${params.pod} -l a=$B'}", more=more)
+    found = sorted(problem.path.removeprefix("spec.") for problem in problems(SERVICE, RULE, text))
+    assert found == [*paths, "steps[0].run"]
+
+
+def test_a_check_of_a_service_has_no_parameters_to_write_for_a_placeholder() -> None:
+    (message,) = said(checked("{id: a, run: kubectl get pods -n NAMESPACE}"), RULE, RUNBOOK)
+    assert message.endswith("NAMESPACE (--namespace) looks like a placeholder: write the value itself")
 
 
 def test_two_documents_of_one_name_are_refused_with_the_place_of_the_first() -> None:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kintsugi.commands import CommandProblem, parse, render
+from kintsugi.commands import CommandProblem, parse, parse_template, render
+from kintsugi.expressions import STRING, ExpressionProblem, Scope
+from kintsugi.scope.types import parameter_type
 
 SHELL = [
     ("kubectl get pods | grep web", "pipe"),
@@ -16,15 +18,9 @@ SHELL = [
     ("kubectl get pods > /tmp/x", "redirect"),
     ("kubectl get pods 2>/dev/null", "redirect"),
     ("kubectl apply -f - < x.yaml", "redirect"),
-    (
-        "kubectl delete pod <pod-name>",
-        r"<pod-name> is a placeholder: write \$\{params.pod_name\}, and declare pod_name",
-    ),
     ("kubectl delete pod $(kubectl get pods -o name)", r"\$\( \)"),
     ("kubectl delete pod `cat name`", "back-quotes"),
     ('kubectl delete pod "$(cat name)"', r"\$\( \)"),
-    ("kubectl delete pod $POD", r"\$POD is a shell variable, .*: write \$\{params.pod\}, and declare pod"),
-    ('kubectl delete pod "$POD"', "shell variable"),
     ("kubectl delete pod web-*", "glob"),
     ("NAMESPACE=x kubectl get pods", "environment variable"),
     ("kubectl get pods\nkubectl get nodes", "line break"),
@@ -49,6 +45,95 @@ def test_a_line_that_needs_a_shell_is_refused(line: str, why: str) -> None:
 )
 def test_special_characters_inside_quotes_are_text(line: str) -> None:
     parse(line, namespace="x")
+
+
+SCOPE = Scope(names={"params.known": STRING})
+
+
+def told(line: str) -> str:
+    """Return what is said about a line of a runbook that is refused."""
+    with pytest.raises((CommandProblem, ExpressionProblem)) as caught:
+        parse_template(line, SCOPE)
+    return str(caught.value)
+
+
+PLACEHOLDERS = [
+    ("kubectl delete pod <pod-name>", "<pod-name> (argument 2)", "pod_name: {type: name}"),
+    ("kubectl delete pod '<pod name>'", "<pod name> (argument 2)", "pod_name: {type: name}"),
+    ("kubectl delete pod POD_NAME", "POD_NAME (argument 2)", "pod_name: {type: name}"),
+    ("kubectl delete pod {POD}", "{POD} (argument 2)", "pod: {type: name}"),
+    ("kubectl logs my-pod-XXXXX", "my-pod-XXXXX (argument 1)", "my_pod: {type: name}"),
+    ("kubectl delete pod $POD", "$POD (argument 2)", "pod: {type: name}"),
+    ('kubectl delete pod "$POD"', "$POD (argument 2)", "pod: {type: name}"),
+    ("kubectl delete pod ${POD}", "${POD} (argument 2)", "pod: {type: name}"),
+    ("kubectl get pods -n ${NS:-default}", "${NS:-default} (--namespace)", "ns: {type: name}"),
+    ("kubectl get pods -n pr-<NUMBER>", "<NUMBER> (--namespace)", "number: {type: string}"),
+    ("kubectl scale deployment/web --replicas=N", "N (--replicas)", "n: {type: integer}"),
+    ("kubectl wait pod web --for=delete --timeout=TIME", "TIME (--timeout)", "time: {type: duration}"),
+    ("kubectl rollout restart deployment/NAME", "NAME (argument 1)", "name: {type: string}"),
+    ("curl http://web:$1/health", "$1 (argument 1)", "value: {type: string}"),
+]
+
+
+@pytest.mark.parametrize(("line", "what", "parameter"), PLACEHOLDERS)
+def test_a_placeholder_is_called_one_with_its_place_and_the_parameter_to_declare(
+    line: str, what: str, parameter: str
+) -> None:
+    name, _, _ = parameter.partition(":")
+    assert f"{what} looks like a placeholder: write ${{params.{name}}}, with `{parameter}`" in told(line)
+    written = line.replace(what.partition(" (")[0], f"${{params.{name}}}")
+    parse_template(written, Scope(names={f"params.{name}": parameter_type(parameter[:-1].rpartition(" ")[2])}))
+
+
+def test_all_placeholders_of_a_line_are_told_together_and_a_declared_parameter_is_not_declared_again() -> None:
+    said = told("kubectl logs KNOWN -n NAMESPACE")
+    assert "KNOWN (argument 1) and NAMESPACE (--namespace) look like placeholders" in said
+    assert "write ${params.known} and ${params.namespace}, with `namespace: {type: name}` under" in said
+
+
+def test_capitals_that_are_valid_at_their_place_are_no_placeholder() -> None:
+    parse_template("kubectl label node web STAGE=PROD", SCOPE)
+    assert "PROD" not in told("kubectl label node NODE STAGE=PROD")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("aws ec2 describe-vpcs --vpc-ids <id>", "'aws' is not a known command"),
+        ("kubectl debug node/$NODE -- chroot /host", "'kubectl debug' is no command of a runbook"),
+        ("kubectl exec <pod> -- mongosh", "'mongosh' is not known to be read-only"),
+        ("journalctl -u kubelet | grep x", "'journalctl' is not a known command"),
+        ("helm get values $(helm ls -q)", "'helm' is not a known command"),
+    ],
+)
+def test_nothing_else_is_told_of_a_line_that_only_a_person_runs(line: str, why: str) -> None:
+    said = told(line)
+    assert why in said
+    assert said.endswith("write it as a step for a person: `manual:` with this command")
+
+
+@pytest.mark.parametrize(
+    ("line", "both"),
+    [
+        ("kubectl logs web --foo <pod>", ("the flag --foo is not known", "<pod> looks like")),
+        ("kubectl get pods --as=$ME -n NS", ("--as is refused", "NS (--namespace) looks like")),
+        ("kubectl scale deployment WEB --replicas=lots", ("--replicas: 'lots' is not", "WEB (argument 2) looks like")),
+        ("kubectl get pdos | grep web", ("a pipe", "'pdos' is not a known type")),
+        ("kubectl get pods -n NS 2>/dev/null", ("a redirect", "NS (--namespace) looks like")),
+    ],
+)
+def test_two_mistakes_of_a_line_are_told_together(line: str, both: tuple[str, str]) -> None:
+    said = told(line)
+    assert both[0] in said
+    assert both[1] in said
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [("kubectl get pods | wc", "read items in"), ("kubectl logs web | tail", "read lines, sources in")],
+)
+def test_a_pipe_is_told_with_what_the_command_before_it_gives(line: str, names: str) -> None:
+    assert names in told(line)
 
 
 def test_the_offset_points_at_the_mistake() -> None:
@@ -193,6 +278,10 @@ def test_a_program_without_a_row_is_a_step_for_a_person_and_no_slip_of_another(l
         ("kubectl apply -f x", "a step for a person: `manual:`"),
         ("kubectl create secret generic x", "a step for a person: `manual:`"),
         ("oc debug node/a", "a step for a person: `manual:`"),
+        ("kubectl create -f x.yaml", "a step for a person: `manual:`"),
+        ("kubectl argo rollouts promote web", "a step for a person: `manual:`"),
+        ("kubectl delete secret web", "a step for a person: `manual:`"),
+        ("redis-cli -h redis PING", "run it in a pod, kubectl exec TYPE/NAME -- redis-cli"),
         ("kubectl edit deployment web", "write kubectl patch with the field"),
         ("kubectl port-forward svc/web 8080", "curl http://SERVICE.NAMESPACE:PORT/PATH"),
         ("kubectl cluster-info", "leave it out"),
@@ -204,8 +293,19 @@ def test_a_verb_of_kubectl_that_no_runbook_has_says_what_to_write_instead(line: 
     assert not said.value.suggestion
 
 
-@pytest.mark.parametrize("line", ["kubectl gs cluster", "kubectl get pods --raw", "kubectl auth can-i --zones"])
-def test_no_word_is_suggested_that_is_far_from_what_was_written(line: str) -> None:
+FAR = [
+    "kubectl gs cluster",
+    "kubectl get pods --raw",
+    "kubectl auth can-i --zones",
+    "kubectl get co",
+    "curl -O http://a",
+    "kubectl exec web -- iostat",
+    "kubectl exec web -- zcat /x",
+]
+
+
+@pytest.mark.parametrize("line", FAR)
+def test_no_word_is_suggested_that_is_far_from_what_was_written_or_begins_otherwise(line: str) -> None:
     with pytest.raises(CommandProblem) as said:
         parse(line, namespace="x")
     assert not said.value.suggestion

@@ -38,7 +38,7 @@ def problem_of(source: str, *, result: Type = BOOL, scope: Scope = SCOPE) -> Exp
         ("vases.all(v, v.pieces.exists(p, p.widht > 1))", "did you mean `width`?", "widht"),
         ("vaze.whole", "did you mean `vase`?", "vaze"),
         ("steps.fnid.passed", "did you mean `steps.find.passed`?", "steps.fnid.passed"),
-        ("steps.find.vase.hole", "did you mean `whole`?", "hole"),
+        ("steps.find.vase.whoel", "did you mean `whole`?", "whoel"),
         ("pods.all(p, p.displayStatos == '')", "did you mean `displayStatus`?", "displayStatos"),
         ("vase.name.startWith('x')", "did you mean `startsWith`?", "startWith"),
         ("vase.whole &&\n  vaze.whole", "did you mean `vase`?", "vaze"),
