@@ -377,7 +377,7 @@ PARAMETERS = [
     ("parameters: {pod: web}", ["parameters.pod"]),
     ("parameters: {Pod: {type: string}}", ["parameters.Pod"]),
     ("parameters: [pod]", ["parameters"]),
-    ("parameters: {pod: {type: name}}\nrollback: {after: never, dataLossCheck: a}", ["rollback.after"]),
+    ("parameters: {pod: {type: name, default: web}}\nrollback: {after: never, dataLossCheck: a}", ["rollback.after"]),
 ]
 
 
