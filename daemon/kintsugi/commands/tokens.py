@@ -39,6 +39,12 @@ _SHELL = {
     "*": "a glob (*) is not understood, no shell runs here: write each name out (of files, their folder), or choose objects with -l or with forEach",
     "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command continues on the next line after a backslash",
 }
+_ACTS = re.compile(r"\|\s*(?:\w+=(?:\"[^\"]*\"|\S*)\s+)*(?:sudo|sh|bash|xargs|while|kubectl|oc)\b")
+_THAT_ACTS = (
+    "a pipe (|) into another command is not understood, no shell runs here: make that command a step of its own, with "
+    f"`forEach` if it is run for each item, or {BY_A_PERSON}"
+)
+_OTHERWISE = "|| is not understood, no shell runs here: leave it out; `onFailure` of the step says how the run goes on if it fails"
 _SUBSTITUTION = f"$( ) is not understood, no shell runs here: {_INNER}"
 
 
@@ -182,8 +188,12 @@ def _left_open(text: str) -> Iterator[tuple[re.Match[str], str]]:
 
 def _refuse_special(text: str, position: int) -> None:
     character = text[position]
+    if text.startswith("||", position):
+        raise ShellProblem(_OTHERWISE, offset=position, ends=True)
     if character in _SHELL:
-        raise ShellProblem(_SHELL[character], offset=position, ends=character in "|;&><\n")
+        acts = character == "|" and _ACTS.search(text, position)
+        message = _THAT_ACTS if acts else _SHELL[character]
+        raise ShellProblem(message, offset=position, ends=character in "|;&><\n")
     if character in "#~" and (position == 0 or text[position - 1].isspace()):
         raise ShellProblem(
             f"{character} at the start of a word is the shell's: quote it, or leave it out",

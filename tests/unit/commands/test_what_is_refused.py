@@ -12,6 +12,8 @@ from kintsugi.scope.types import parameter_type
 
 SHELL = [
     ("kubectl get pods | grep web", "pipe"),
+    ("kubectl get pods || true", r"\|\| is not understood, .* `onFailure`"),
+    ("kubectl get pods -o name | xargs kubectl delete", "`forEach` if it is run for each item, or write it as a step"),
     ("kubectl get pods; kubectl get nodes", "one command"),
     ("kubectl get pods && kubectl get nodes", "one command"),
     ("kubectl get pods &", "one command"),
