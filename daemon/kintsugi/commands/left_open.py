@@ -33,7 +33,10 @@ _MOST_WORDS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOpen:
-    """A value as it was written, with the name and the type of a parameter for it; `place` is the flag or argument, "" while unknown."""
+    """
+    A value as it was written, with the name and the type of a parameter for it, "" for a type of objects, which no value gives.
+    `place` is the flag or argument, "" while unknown.
+    """
 
     written: str
     name: str
@@ -77,8 +80,8 @@ def phrase(found: Sequence[LeftOpen], declared: Collection[str] | None) -> str:
     verb = "looks like a placeholder" if len(values) == 1 else "look like placeholders"
     if declared is None:
         return f"{named} {verb}: write {'the value itself' if len(values) == 1 else 'the values themselves'}"
-    holes = dict.fromkeys(f"${{params.{each.name}}}" for each in values)
-    types = {each.name: each.type for each in values if f"params.{each.name}" not in declared}
+    holes = dict.fromkeys(f"${{params.{each.name}}}" if each.type else "a type, as in pod" for each in values)
+    types = {each.name: each.type for each in values if each.type and f"params.{each.name}" not in declared}
     shown = ", ".join(f"`{name}: {{type: {word}}}`" for name, word in types.items())
     declare = f", with {shown} under the runbook's `parameters`" if types else ""
     of_a_shell = any(each.written.startswith("$") for each in values)

@@ -203,7 +203,7 @@ def _template(
     places = _Places(tokens=tokens, scope=scope, source=source, takes_parameters=takes_parameters)
     try:
         line = read(tokens)
-        places.spec = line.spec
+        places.spec, places.several = line.spec, sum("=" not in each for each in line.arguments) > 1
         made = ParsedTemplate(
             source=source,
             spec=line.spec,
@@ -224,8 +224,9 @@ def _template(
         sample = made.sample()
     except (CommandProblem, ExpressionProblem) as problem:
         raise places.with_left_open(problem) from problem
-    if left := places.phrase():
-        raise CommandProblem(f"{line.spec.verb}: {left}", offset=min(each.offset for each in places.found))
+    places.unread = True
+    if left := places.left_open():
+        raise CommandProblem(f"{line.spec.verb}: {places.phrase()}", offset=min(each.offset for each in left))
     verb = definition_of(sample)
     return replace(
         made,
@@ -241,7 +242,7 @@ class _Places:
     """
     Makes the templates of a line's places, and collects what is left open in them: the line is read on, as with values.
 
-    `unread`: some places may not be known yet.
+    `several`: there are several arguments, of which the first may be a type. `unread`: some places may not be known yet.
     """
 
     tokens: Tokens
@@ -249,6 +250,7 @@ class _Places:
     source: str
     takes_parameters: bool
     spec: CommandSpec | None = None
+    several: bool = False
     unread: bool = True
     found: list[LeftOpen] = field(default_factory=list)
 
@@ -315,20 +317,31 @@ class _Places:
         )
 
     def _note(self, opened: LeftOpen, kind: ArgType, place: str, *, alone: bool) -> None:
+        assert self.spec is not None, "a place is one of a command"
+        if not self.spec.arguments and place.startswith("argument"):
+            return  # no argument belongs there, whatever it is
         word = "string" if kind is REFERENCE else type_for(kind.shape, alone=alone)
+        if kind is REFERENCE and alone and self.several and self.spec.bare is None and place == "argument 1":
+            word = ""
         self.found.append(replace(opened, place=place, type=word))
+
+    def left_open(self) -> list[LeftOpen]:
+        """Return what is left open, each with its place as far as it is known."""
+        placed = {each.offset for each in self.found}
+        others = (each.open for each in self.tokens.placeholders if each.open and self.unread)
+        return [*self.found, *(each for each in others if each.offset not in placed)]
 
     def phrase(self) -> str:
         """Say what is left open, "" where nothing is."""
-        placed = {each.offset for each in self.found}
-        others = (each.open for each in self.tokens.placeholders if each.open and self.unread)
-        found = [*self.found, *(each for each in others if each.offset not in placed)]
+        found = self.left_open()
         return phrase(found, self.scope.names if self.takes_parameters else None) if found else ""
 
     def with_left_open(self, problem: CommandProblem | ExpressionProblem) -> CommandProblem | ExpressionProblem:
         """Return a problem with what is left open beside it; a person reads that on the page."""
         if isinstance(problem, NoCommandProblem) or not (more := self.phrase()):
             return problem
+        if not all(each.type for each in self.found):
+            return CommandProblem(more, offset=problem.offset)  # without its type, a line means nothing
         return CommandProblem(f"{problem}; and {more}", offset=problem.offset)
 
 

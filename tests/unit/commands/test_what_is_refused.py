@@ -73,6 +73,7 @@ PLACEHOLDERS = [
     ("kubectl scale deployment/web --replicas=N", "N (--replicas)", "n: {type: integer}"),
     ("kubectl wait pod web --for=delete --timeout=TIME", "TIME (--timeout)", "time: {type: duration}"),
     ("kubectl rollout restart deployment/NAME", "NAME (argument 1)", "name: {type: string}"),
+    ("kubectl set image $WEB web=nginx:1", "$WEB (argument 1)", "web: {type: string}"),
     ("curl http://web:$1/health", "$1 (argument 1)", "value: {type: string}"),
 ]
 
@@ -91,6 +92,18 @@ def test_all_placeholders_of_a_line_are_told_together_and_a_declared_parameter_i
     said = told("kubectl logs KNOWN -n NAMESPACE")
     assert "KNOWN (argument 1) and NAMESPACE (--namespace) look like placeholders" in said
     assert "write ${params.known} and ${params.namespace}, with `namespace: {type: name}` under" in said
+
+
+def test_a_type_that_is_left_open_is_written_out() -> None:
+    said = told("kubectl describe <resource> NAME -n shop")
+    assert said.startswith(
+        "<resource> (argument 1) and NAME (argument 2) look like placeholders: write a type, as in pod"
+    )
+    assert "resource: {type" not in said
+
+
+def test_no_parameter_is_offered_where_no_argument_belongs() -> None:
+    assert "placeholder" not in told("psql $DATABASE_URL -c 'SELECT 1'")
 
 
 def test_capitals_that_are_valid_at_their_place_are_no_placeholder() -> None:
