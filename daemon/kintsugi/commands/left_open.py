@@ -1,5 +1,5 @@
 """
-The values that a page leaves open, in all their forms: `<pod>`, `POD`, `{POD}`, `web-XXXXX`, `$POD`, `${POD}`.
+The values that a page leaves open, in all their forms: `<pod>`, `POD`, `{POD}`, a name that ends in Xs, `$POD`, `${POD}`.
 
 They are looked for where a text is refused, and never in one that is valid at its place.
 """

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 _LONG, _SHORT = 6, 3
 """Letters from which a word may have two slips, and one: a shorter word is as near to many others."""
 
+_OTHERS = frozenset({"curlie", "kubectx", "pgsql", "promtail", "routes", "vsc"})
+"""Words of their own that are near to ours: tools, and types of other distributions and drivers."""
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """
@@ -12,6 +15,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     begins otherwise is another one, as `iostat` and `stat`: only its first two letters may be exchanged.
     """
     letters = sum(map(str.isalnum, word))
+    if word.lower() in _OTHERS:
+        return ""
     most = 2 if letters >= _LONG else 1 if letters >= _SHORT else -1
     near = (
         (_slips(word.lower(), each.lower()), each)

@@ -241,9 +241,14 @@ SABOTAGES: Sequence[Sabotage] = (
         takes_out="what only a shell could do is refused",
         shows=("P10",),
         file="commands/tokens.py",
-        old=("    _refuse_shell(text, placeholders)\n    try:"),
-        new="    try:",
+        old=("            _refuse_substitution(text, position)\n            _refuse_special(text, position)\n"),
+        new="            pass\n",
         tests="unit/commands/test_what_is_refused.py",
-        red=("test_a_line_that_needs_a_shell_is_refused", "test_the_offset_points_at_the_mistake"),
+        red=(
+            "test_a_line_that_needs_a_shell_is_refused",
+            "test_two_mistakes_of_a_line_are_told_together",
+            "test_a_pipe_is_told_with_what_the_command_before_it_gives",
+            "test_the_offset_points_at_the_mistake",
+        ),
     ),
 )

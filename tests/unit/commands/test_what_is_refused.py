@@ -316,6 +316,8 @@ FAR = [
     "curl -O http://a",
     "kubectl exec web -- iostat",
     "kubectl exec web -- zcat /x",
+    "promtail --version",
+    "oc get routes",
 ]
 
 
