@@ -148,7 +148,7 @@ def _mended(details: ErrorDetails, path: Path, value: Plain, meant: Path) -> Pla
         case _ if isinstance(inner := _at(value, path), dict) and _is_step(path):
             given = [action for action in ACTIONS if action in inner]
             kept = {key: each for key, each in inner.items() if key not in given[1:]}
-            return _with(value, path, kept if given else {**kept, "expect": "true"})
+            return _with(value, path, {"expect": "true", **kept})
         case _, list() if _is_step(path):
             return _with(value, path, {"id": f"unclear_{next(_NUMBERS)}", "expect": "true"})
         case _, list():

@@ -76,14 +76,19 @@ def phrase(found: Sequence[LeftOpen], declared: Collection[str] | None) -> str:
     """
     once = {each.written: each for each in sorted(found, key=lambda each: each.offset, reverse=True)}
     values = list(reversed(once.values()))
-    named = " and ".join(f"{each.written} ({each.place})" if each.place else each.written for each in values)
+    named = _listed([f"{each.written} ({each.place})" if each.place else each.written for each in values])
     verb = "looks like a placeholder" if len(values) == 1 else "look like placeholders"
     if declared is None:
         return f"{named} {verb}: write {'the value itself' if len(values) == 1 else 'the values themselves'}"
-    holes = dict.fromkeys(f"${{params.{each.name}}}" if each.type else "a type, as in pod" for each in values)
+    holes = dict.fromkeys(f"${{params.{each.name}}}" if each.type else "the type itself (as in pod)" for each in values)
     types = {each.name: each.type for each in values if each.type and f"params.{each.name}" not in declared}
     shown = ", ".join(f"`{name}: {{type: {word}}}`" for name, word in types.items())
     declare = f", with {shown} under the runbook's `parameters`" if types else ""
     of_a_shell = any(each.written.startswith("$") for each in values)
     step = "; no shell runs here, and what an earlier step found is ${steps.ID.NAME}" if of_a_shell else ""
-    return f"{named} {verb}: write {' and '.join(holes)}{declare}{step}"
+    return f"{named} {verb}: write {_listed(list(holes))}{declare}{step}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    *before, last = texts
+    return f"{', '.join(before)} and {last}" if before else last

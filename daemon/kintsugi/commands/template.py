@@ -341,7 +341,9 @@ class _Places:
         if isinstance(problem, NoCommandProblem) or not (more := self.phrase()):
             return problem
         if not all(each.type for each in self.found):
-            return CommandProblem(more, offset=problem.offset)  # without its type, a line means nothing
+            return CommandProblem(
+                f"{self.spec.verb}: {more}" if self.spec else more
+            )  # without its type, a line means nothing
         return CommandProblem(f"{problem}; and {more}", offset=problem.offset)
 
 

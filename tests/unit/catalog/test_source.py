@@ -268,6 +268,7 @@ OF_RUNBOOK = [
     ("size(items)", "size(itmes)", "c.yaml:9:20: spec.steps[0].expect: there is no name `itmes` here"),
     ("get pods", "gte pods", "c.yaml:8:12: spec.steps[0].run: 'kubectl gte' is not a known command"),
     ("app=web", "app=${x}", "c.yaml:8:36: spec.steps[0].run: kubectl get: ${x} (--selector) looks like a placeholder"),
+    ("app=web", "app=${params.x}", "no name `params.x` here; declare x under the runbook's `parameters`"),
     ("title: Mend it", "title: 5", "spec.title: 5 is not text: put it in quotes"),
     ("expect:", "after: [x]\n      expect:", "the key 'after' is not known here; known are approve, checks, count"),
 ]
@@ -353,9 +354,10 @@ ONE_ROUND = {
     "two actions": ("- {id: a, run: kubectl gte pods, runbook: x, kep: items}", ("[0]", "[0].kep", "[0].run")),
     "no action": ("- {id: a, name: x}\n- {id: b, run: kubectl gte pods}", ("[0]", "[1].run")),
     "an unknown key that may be forEach": (
-        "- {id: a, loop: services, run: 'kubectl delete pod ${each.name} -n NS'}",
-        ("[0].loop", "[0].run"),
+        "- {id: a, loop: services, run: 'kubectl delete pod ${each.name}', expect: gone}",
+        ("[0].loop", "[0].expect"),
     ),
+    "an expression that YAML reads as a tag": ("- id: a\n  expect: !service.healthy", ("[0].expect",)),
     "a wrong item of a list": (
         "- {id: g, parallel: [{id: a, run: kubectl gte pods}, {id: b, run: nc -z w 80, needs: [a, {b: c}]}]}",
         ("[0].parallel[0].run", "[0].parallel[1].needs[1]"),
@@ -386,8 +388,22 @@ def test_a_mistake_outside_the_steps_leaves_them_to_be_checked_and_what_reads_it
     more: str, paths: list[str]
 ) -> None:
     text = runbook("- {id: a, run: 'kubectl get pods -n ${params.pod} -l a=$B'}", more=more)
-    found = sorted(problem.path.removeprefix("spec.") for problem in problems(SERVICE, RULE, text))
-    assert found == [*paths, "steps[0].run"]
+    for service in (SERVICE, f"{SERVICE}  parameters: {{pod: web}}\n"):
+        found = sorted(problem.path.removeprefix("spec.") for problem in problems(service, RULE, text))
+        assert found == [*paths, "steps[0].run"]
+
+
+def test_steps_under_a_misspelt_key_are_checked_and_those_that_are_missing_are_not_asked_for() -> None:
+    misspelt = runbook("- {id: a, run: kubectl gte pods}").replace("  steps:", "  stpes:")
+    assert {problem.path for problem in problems(SERVICE, RULE, misspelt)} == {"spec.stpes", "spec.steps[0].run"}
+    empty = runbook("[]", more="rollback: {dataLossCheck: a}")
+    assert [problem.path for problem in problems(SERVICE, RULE, empty)] == ["spec.steps"]
+
+
+def test_the_checks_of_a_service_are_checked_beside_one_that_is_no_step() -> None:
+    text = checked("kubectl get pods\n      - {id: b, run: kubectl gte pods}")
+    found = [problem.path for problem in problems(text, RULE, RUNBOOK)]
+    assert found == ["spec.checks.smoke[0]", "spec.checks.smoke[1].run"]
 
 
 def test_a_check_of_a_service_has_no_parameters_to_write_for_a_placeholder() -> None:

@@ -82,7 +82,10 @@ WRONG = {
         "- id: g\n  parallel:\n    - {id: a, run: kubectl get pods}\n    - {id: b, expect: size(steps.a.items) > 0}",
         "there is no name `steps.a.items` here",
     ),
-    "the item outside of for_each": ("- {id: a, run: 'kubectl delete pod ${each}'}", "no name `each`"),
+    "the item outside of for_each": (
+        "- {id: a, run: 'kubectl delete pod ${each}'}",
+        "no name `each` here; it is the item of a step's `forEach`",
+    ),
     "one item's result after all items": (
         "- {id: a, forEach: service.pods, run: 'kubectl get pod ${each}'}\n- {id: b, expect: steps.a.item.kind == ''}",
         "steps.a.item",

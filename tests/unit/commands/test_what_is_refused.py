@@ -49,7 +49,7 @@ def test_special_characters_inside_quotes_are_text(line: str) -> None:
     parse(line, namespace="x")
 
 
-SCOPE = Scope(names={"params.known": STRING})
+SCOPE = Scope(names={"params.known": STRING, "alert": STRING})
 
 
 def told(line: str) -> str:
@@ -68,6 +68,7 @@ PLACEHOLDERS = [
     ("kubectl delete pod $POD", "$POD (argument 2)", "pod: {type: name}"),
     ('kubectl delete pod "$POD"', "$POD (argument 2)", "pod: {type: name}"),
     ("kubectl delete pod ${POD}", "${POD} (argument 2)", "pod: {type: name}"),
+    ("kubectl get pods -n ${ALERTS}", "${ALERTS} (--namespace)", "alerts: {type: name}"),
     ("kubectl get pods -n ${NS:-default}", "${NS:-default} (--namespace)", "ns: {type: name}"),
     ("kubectl get pods -n pr-<NUMBER>", "<NUMBER> (--namespace)", "number: {type: string}"),
     ("kubectl scale deployment/web --replicas=N", "N (--replicas)", "n: {type: integer}"),
@@ -94,12 +95,11 @@ def test_all_placeholders_of_a_line_are_told_together_and_a_declared_parameter_i
     assert "write ${params.known} and ${params.namespace}, with `namespace: {type: name}` under" in said
 
 
-def test_a_type_that_is_left_open_is_written_out() -> None:
-    said = told("kubectl describe <resource> NAME -n shop")
-    assert said.startswith(
-        "<resource> (argument 1) and NAME (argument 2) look like placeholders: write a type, as in pod"
-    )
-    assert "resource: {type" not in said
+@pytest.mark.parametrize("written", ["<resource>", "RESOURCE"])
+def test_a_type_that_is_left_open_is_written_out(written: str) -> None:
+    said = told(f"kubectl describe {written} NAME -n shop")
+    assert f"kubectl describe: {written} (argument 1) and NAME (argument 2) look like placeholders" in said
+    assert "write the type itself (as in pod) and ${params.name}, with `name: {type: name}` under" in said
 
 
 def test_no_parameter_is_offered_where_no_argument_belongs() -> None:
@@ -149,6 +149,10 @@ def test_two_mistakes_of_a_line_are_told_together(line: str, both: tuple[str, st
 )
 def test_a_pipe_is_told_with_what_the_command_before_it_gives(line: str, names: str) -> None:
     assert names in told(line)
+
+
+def test_the_number_of_a_stream_is_no_word_of_the_command_before_a_redirect() -> None:
+    assert "before it" not in told("kubectl get deployment/web 2>/dev/null")
 
 
 def test_the_offset_points_at_the_mistake() -> None:
