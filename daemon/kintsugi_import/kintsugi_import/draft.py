@@ -1,11 +1,13 @@
 """Puts the steps of a page together: which procedures it has, their groups in the page's order, and each command's step."""
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count, zip_longest
+from itertools import zip_longest
 
+from kintsugi.errors import KintsugiError
 from kintsugi_import.page import Code, Element, Heading, MarkdownPage, Marker, Passage
 from kintsugi_import.reading import (
     Handling,
@@ -36,7 +38,7 @@ from kintsugi_import.words import (
     unhealthy_pod,
 )
 
-_ALERT = re.compile(r"^(?:Alert(?: name)?: )?`?([A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+)`?$")
+_ALERT = re.compile(r"^(?:Alert(?: name)?: )?`?([A-Z][a-z0-9]+[A-Z][A-Za-z0-9]*)`?$")
 _NUMBERED = re.compile(r"^(?:step|phase|ステップ|フェーズ)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE)
 _DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION})
 _FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
@@ -46,6 +48,12 @@ _OPEN = re.compile(r"<([^<>]+)>")
 _AROUND = " :：-–—.|"
 """What surrounds a sentence that names a command."""
 _MOST_NAME = 100
+_MOST_ASKED = 20
+"""Steps before an expected result among which that is looked for which it is about."""
+
+
+class TooManyCommands(KintsugiError):
+    """A page has more commands than are read."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -128,9 +136,16 @@ class Procedure:
         return (step for group in self.groups for step in group.steps)
 
 
-def procedures(page: MarkdownPage, stem: str) -> list[Procedure]:
-    """Return the procedures of a page; `stem` names one that has no name of its own."""
-    found = [_Drafting(procedure=procedure, own=own).draft(part) for procedure, own, part in _parts(page, stem)]
+def procedures(page: MarkdownPage, stem: str, most: int = sys.maxsize) -> list[Procedure]:
+    """
+    Return the procedures of a page; `stem` names one that has no name of its own.
+
+    Raises TooManyCommands for a page with more than `most`, before it has read them all.
+    """
+    found: list[Procedure] = []
+    for procedure, own, part in _parts(page, stem):
+        found.append(_Drafting(procedure=procedure, own=own, most=most).draft(part))
+        most -= len(procedure.commands)
     return [each for each in found if each.commands or each.name != _kebab(stem) or len(found) == 1]
 
 
@@ -139,10 +154,11 @@ def _parts(page: MarkdownPage, stem: str) -> Iterator[tuple[Procedure, int, Sequ
     elements = page.elements
     heads = [at for at, each in enumerate(elements) if isinstance(each, Heading)]
     named: list[tuple[int, str, str]] = []
+    head = 0
     for at, each in enumerate(elements):
+        head = at if isinstance(each, Heading) else head
         label, value = labelled(each.text) if isinstance(each, Passage) else (None, "")
         if label is Label.ID and (found := re.match(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", value)):
-            head = max((head for head in heads if head < at), default=0)
             named.append((head, found[0], ""))
     if not named:
         alerts = [(at, _ALERT.match(elements[at].text)) for at in heads]
@@ -173,15 +189,17 @@ def _kebab(text: str) -> str:
 class _Drafting:
     """
     Drafts one procedure. `values` are expressions by the names that the page has given a value; `computed` are parameters to which it
-    gives one itself, so that the alert's label is another one; `lists` are expressions by what earlier looks have listed.
+    gives one itself, so that the alert's label is another one; `lists` are expressions by what earlier looks have listed. `most` are
+    the commands that it may have.
     """
 
     procedure: Procedure
     own: int
+    most: int
     values: dict[str, str] = field(default_factory=dict)
     roles: dict[int, Role] = field(default_factory=dict)
     lead: str = ""
-    ids: set[str] = field(default_factory=set)
+    ids: dict[str, int] = field(default_factory=dict)
     group: Group = field(default_factory=lambda: Group(name="", role=Role.TEXT, line=1))
     balancer: str = ""
     forwards: dict[str, str] = field(default_factory=dict)
@@ -285,6 +303,8 @@ class _Drafting:
             self.group.texts = [text for text in self.group.texts if text.strip(_AROUND) != lead]
 
     def _statements(self, found: Sequence[Statement], lead: str, *, inside: bool) -> None:
+        if len(self.procedure.commands) + len(found) > self.most:
+            raise TooManyCommands
         entered = False
         for at, each in enumerate(found):
             reading = self._read(each)
@@ -332,6 +352,8 @@ class _Drafting:
 
     def _forwarded(self, statement: Statement) -> Statement:
         """Send a request to the Service whose port an earlier command has forwarded; keep what this command forwards."""
+        if not statement.whole:  # nor is it read
+            return statement
         if (found := _FORWARD.search(statement.command)) is not None:
             place = _NAMESPACE.search(statement.command)
             host = f"{found[1]}.{place[1] if place else '${service.namespace}'}"
@@ -424,12 +446,13 @@ class _Drafting:
 
     def _expect(self, expected: str) -> None:
         """Let the nearest look of the section whose result this phrase is about expect it."""
-        for step in reversed(self.group.steps):
+        nearest = self.group.steps[-_MOST_ASKED:]
+        for step in reversed(nearest):
             if step.reading is not None and not step.reading.changes and not step.expect:
                 step.expect = expectation(step.reading.run, expected)
             if step.expect or step.line < self.began:
                 break
-        if not any(step.expect for step in self.group.steps if step.line >= self.began):
+        if not any(step.expect for step in nearest if step.line >= self.began):
             self.group.steps[-1].expected = expected
 
     def _parameter(self, name: str, kind: str) -> ParameterDraft:
@@ -441,9 +464,11 @@ class _Drafting:
         words = re.findall(r"[a-z0-9]+", name.lower())[:5] if name.isascii() else re.findall(r"[a-z]+", run)[:3]
         plain = "_".join(words)[:50].strip("_") or "manual"
         plain = plain if plain[0].isalpha() else f"step_{plain}"
-        names = chain([plain], (f"{plain}_{number}" for number in count(2)))
-        chosen = next(each for each in names if each not in self.ids)
-        self.ids.add(chosen)
+        chosen = plain
+        while chosen in self.ids:
+            self.ids[plain] += 1
+            chosen = f"{plain}_{self.ids[plain]}"
+        self.ids[chosen] = 1
         return chosen
 
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 from typing_extensions import override
 
-from kintsugi_import.page import Code, Element, Heading, MarkdownPage, Marker, Passage
+from kintsugi_import.page import AT_END, Code, Element, Heading, MarkdownPage, Marker, Passage
 
 _BEGINNING = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 _LANGUAGE = re.compile(r"\b(?:language|highlight-source)-([a-z]+)")
@@ -25,8 +25,7 @@ def is_html(text: str) -> bool:
 def read_html(text: str) -> MarkdownPage:
     """Read a page of HTML: what stands in its `main` or `article` if it has one, without navigation."""
     reader = _Reader()
-    reader.feed(text)
-    reader.close()
+    reader.feed(text + AT_END)
     reader.end_passage()
     title = next((each.text for each in reader.found if isinstance(each, Heading)), "")
     return MarkdownPage(title=title, elements=tuple(reader.found))

@@ -11,7 +11,14 @@ from markdown_it.token import Token
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
-_TITLE = re.compile(r"^title:\s*[\"']?(.+?)[\"']?\s*$", re.MULTILINE)
+_TITLE = re.compile(r"^title:\s*(.+)$", re.MULTILINE)
+
+
+AT_END = "<"
+"""
+Has an HTMLParser hand over the text that it still holds back. `close` would do so, too, but reads each tag that never ends again
+from its next character, in a time that grows with the square.
+"""
 
 
 class Marker(StrEnum):
@@ -66,7 +73,7 @@ def read_page(text: str) -> MarkdownPage:
     """Read a page. Lines count from 1, those of the front matter included."""
     title = ""
     if front := _FRONT_MATTER.match(text):
-        title = found[1] if (found := _TITLE.search(front[1])) else ""
+        title = found[1].strip().strip("\"'") if (found := _TITLE.search(front[1])) else ""
         text = "\n" * front[0].count("\n") + text[front.end() :]
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     elements = tuple(_Elements(tokens))
@@ -137,8 +144,7 @@ class _Elements:
 
     def _html(self, content: str) -> Iterator[Element]:
         reader = _Html(self.line)
-        reader.feed(content)
-        reader.close()
+        reader.feed(content + AT_END)
         yield from reader.elements()
 
 

@@ -6,7 +6,7 @@ from kintsugi.catalog.pages import PageDocument
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.errors import UsageError
 from kintsugi_import.document import leave_to_person, runbooks
-from kintsugi_import.draft import Group, Procedure, StepDraft, procedures
+from kintsugi_import.draft import Group, Procedure, StepDraft, TooManyCommands, procedures
 from kintsugi_import.html import is_html, read_html
 from kintsugi_import.page import read_page
 from kintsugi_import.reading import kinds_of, verb_of
@@ -23,9 +23,10 @@ def read(text: str, stem: str, annotations: Mapping[str, str]) -> Iterator[PageD
 
     Raises UsageError for a page with too many commands, CatalogErrors.
     """
-    found = procedures(read_html(text) if is_html(text) else read_page(text), stem)
-    if (count := sum(len(each.commands) for each in found)) > MOST_COMMANDS:
-        raise UsageError(f"it has {count} commands, more than {MOST_COMMANDS}")
+    try:
+        found = procedures(read_html(text) if is_html(text) else read_page(text), stem, MOST_COMMANDS)
+    except TooManyCommands as error:
+        raise UsageError(f"it has more than {MOST_COMMANDS} commands") from error
     for procedure in found:
         alerts = (procedure.alert,) if procedure.alert or len(found) > 1 else (stem, procedure.title)
         _read_only(procedure)

@@ -12,7 +12,7 @@ from kintsugi.commands.kinds import SECRETS_STAY
 from kintsugi.commands.template import ArgTemplate, ParsedTemplate
 from kintsugi.expressions import ANY, Expression, ExpressionProblem, Scope
 from kintsugi.model.command import ObjectName, parts_of
-from kintsugi_import.shell import KUBECTL, Statement
+from kintsugi_import.shell import KUBECTL, LONGEST, Statement
 from kubeobjects.resources import SECRETS, Resource
 
 _SCOPE = Scope(names=dict.fromkeys(("params", "steps", "each", "service"), ANY))
@@ -112,7 +112,7 @@ _PLACEHOLDERS = re.compile(
     r"|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|(?<=[\s=/:])\{([A-Za-z][A-Za-z0-9_-]{1,40})\}(?=[\s/:]|$)"
 )
 _CAPITALS = re.compile(
-    r"(?<=[\s=/:])((?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB)(?:[_-]?[A-Z]+)*)(?=[\s/:]|$)"
+    r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB))[A-Z]+(?:[_-][A-Z]+)*)(?=[\s/:]|$)"
 )
 _FIRST_COLUMN = re.compile(r"awk ['\"]\{ ?print \$1;? ?\}['\"]|head -(?:n ?)?1|cut -d ?['\"]? ?['\"]? -f ?1")
 _STATUS = re.compile(
@@ -181,7 +181,7 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     ):
         return Reading(handling=Handling.LEFT_OUT, reason=_NO_STEP_KUBECTL[verb])
     if not statement.whole:
-        return _person("only a shell can do it")
+        return _person(f"it is longer than {LONGEST} characters" if len(line) > LONGEST else "only a shell can do it")
     if words[0] == "curl" and _LOCALHOST.search(line):
         return _person("localhost is the reader's own machine")
     notes = [f"without {_shown(each)}" for each in statement.filters]

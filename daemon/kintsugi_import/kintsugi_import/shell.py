@@ -164,6 +164,12 @@ _KNOWN_WITHIN = re.compile(rf"(?:^|[\s(`;|])(?:{'|'.join(map(re.escape, sorted(_
 _STARTS_CODE = re.compile(r"(?:export\s+)?[A-Za-z_]\w*=|for\s|while\s|if\s|#")
 
 
+LONGEST = 2000
+"""
+Characters of a command that is read: the time of some patterns grows with its square. The longest of 395 public pages has 390.
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
     """
@@ -222,11 +228,7 @@ def _without_output(found: Sequence[Statement]) -> Iterator[Statement]:
     any_known = False
     for each in found:
         first = each.words[0] if each.words else ""
-        known = (
-            first in _PROGRAMS | _BUILT_INS
-            or bool(each.variable)
-            or (not each.whole and bool(_KNOWN_WITHIN.search(each.text)))
-        )
+        known = first in _KNOWN or bool(each.variable) or (not each.whole and bool(_KNOWN_WITHIN.search(each.text)))
         if known or (
             _A_PROGRAM.fullmatch(first) and (_A_FLAG.search(each.text) or not (any_known or first in _KEYWORDS))
         ):
@@ -239,6 +241,7 @@ _A_FLAG = re.compile(r"\s--?[a-zA-Z]")
 _BUILT_INS = frozenset(
     {"echo", "printf", "cd", "sleep", "export", "clear", "exit", "set", "source", "alias", "unset", "read", "wait"}
 )
+_KNOWN = _PROGRAMS | _BUILT_INS
 _KEYWORDS = frozenset({"done", "fi", "do", "then", "esac"})
 
 
@@ -273,7 +276,13 @@ def _parsed(text: str, line: int) -> Sequence[Statement]:
     def back(text: str) -> str:
         return _MARK.sub(lambda each: names[int(each[1])], text)
 
-    return tuple(_restored(each, back) for each in found)
+    return tuple(_limited(_restored(each, back)) for each in found)
+
+
+def _limited(each: Statement) -> Statement:
+    if len(each.text) <= LONGEST:
+        return each
+    return Statement(text=each.text, line=each.line, command=each.text, comment=each.comment, whole=False)
 
 
 def _restored(each: Statement, back: Callable[[str], str]) -> Statement:

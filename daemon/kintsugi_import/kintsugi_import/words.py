@@ -59,7 +59,7 @@ _LABELS: tuple[tuple[Label, str], ...] = (
     (Label.EXPECTED, r"expect(ed)?( (result|output|outcome|response))?|期待される(結果|出力)|期待値?"),
     (Label.TRIGGER, r"trigger|when|トリガー|発動条件"),
 )
-_TIME = re.compile(r"(\d+)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|秒|分|時間)(?![a-z])", re.IGNORECASE)
+_TIME = re.compile(r"(?<!\d)(\d{1,9})\s*(s|sec|seconds?|m|min|minutes?|h|hours?|秒|分|時間)(?![a-z])", re.IGNORECASE)
 
 
 def role_of(heading: str) -> Role | None:
@@ -142,10 +142,14 @@ _EXPECTATIONS: tuple[tuple[str, str, str], ...] = (
 """Patterns of a command and of what a page expects, with the condition that asks the same."""
 
 
+_LONGEST = 1000
+"""Characters of an expected result that are looked at: the time of these patterns grows with the square."""
+
+
 def expectation(command: str, expected: str) -> str:
     """Return the condition that asks what a page expects of a command, "" where the list has none: it is never guessed."""
     for of, phrase, condition in _EXPECTATIONS:
-        if re.match(of, command) and re.search(phrase, expected, re.IGNORECASE):
+        if re.match(of, command) and re.search(phrase, expected[:_LONGEST], re.IGNORECASE):
             return condition
     return ""
 

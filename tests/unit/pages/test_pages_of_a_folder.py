@@ -1,11 +1,13 @@
 """The pages of a folder: found by their alerts, read anew when they change, and left out where they cannot be read."""
 
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog.pages import MOST_BYTES, PageDocument, PageFolder, PageTerms, RunbookPage
+from kintsugi.catalog.pages import MOST_BYTES, PageDocument, PageFolder, PageTerms, PageUnreadable, RunbookPage
 from kintsugi.model.runbooks import PAGE, InOrder, Manual, Run, Step
 from kintsugi_import.pages import read
 
@@ -83,6 +85,31 @@ async def test_a_page_that_cannot_be_read_is_left_out_and_the_others_are_read(tm
     folder = PageFolder(path=tmp_path, terms=PageTerms(reader=reader))
     await folder.check()
     assert set(folder.pages or ()) == {"WebHangs"}
+
+
+HOSTILE = {
+    "flags": f"`kubectl exec {'-a ' * 70}A`",
+    "capitals": f"`kubectl get pods POD{'A' * 50}1`",
+    "an alert's name": f"# Aa{'A' * 50}!",
+    "a title": f"---\ntitle: a{' ' * 150_000}b\n---\n",
+    "digits": f"## Rollback\n\nTrigger: {'1' * 250_000}",
+    "an expected result": f"`kubectl get svc web`\n\nExpected: {'ip ' * 80_000}",
+    "expected results": "```\n" + "kubectl get pods\n" * 490 + "```\n" + "Expected: foo\n\n" * 16_000,
+    "a long command": "`kubectl " + "port-forward svc/a " * 10_000 + "`",
+    "tags of HTML": "<html>" + "<a " * 80_000,
+    "comments of HTML": "<html>" + "<!--" * 60_000,
+    "tags in Markdown": "<div>" + "<a " * 80_000,
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_page_that_is_made_to_take_long_is_read_in_seconds(text: str) -> None:
+    """While an expression of Python's `re` matches, no other thread runs: such a page would stop the daemon."""
+    before = time.process_time()
+    with suppress(PageUnreadable):
+        TERMS.read(text.encode(), "page.md")
+    assert time.process_time() - before < 10
 
 
 async def test_a_page_that_has_changed_is_read_again_and_one_that_is_gone_is_forgotten(tmp_path: Path) -> None:

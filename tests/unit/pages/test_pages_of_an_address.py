@@ -116,7 +116,7 @@ async def test_a_page_is_pending_until_it_is_fetched_and_fetched_again_only_afte
         (Site(status=404), "answered 404 Not Found"),
         (Site(error=Refused("it is link-local")), "it is link-local"),
         (Site(body="x" * 300_000), "it is larger than 256 KiB"),
-        (Site(body="- `kubectl get pods`\n" * 501), "it has 501 commands"),
+        (Site(body="- `kubectl get pods`\n" * 501), "it has more than 500 commands"),
         (Site(body="# Nothing"), "it has no step"),
         (Site(body=f"{MARKDOWN}{MARKDOWN.replace('Web', 'Api')}".replace("WebHangs", "CacheHangs")), "it has no part"),
     ],
