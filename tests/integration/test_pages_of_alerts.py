@@ -1,10 +1,12 @@
 """An alert that no rule matches: its page is read about the alert's service, and a person hears what was found and what is theirs."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from kintsugi_demo.shop import NAMESPACE
+from kubesim.apiserver.api_faults import Fault, FaultKind
 from tests.harness.waiting import eventually
 from tests.integration.manual_stage import TIMEOUT, ManualStage, staged
 from tests.integration.test_values_of_an_alert import DOCUMENTS, deliver, pods
@@ -118,3 +120,37 @@ async def test_a_page_is_read_for_the_one_service_of_the_alert_and_once_in_a_whi
         await deliver(stage, alertname="WebPodHangs", service="api", severity="warning", team="shop")
         assert (await verdict(stage, before=3))[:2] == ("refused", "paused")
         assert [each["id"] for each in stage.daemon.incidents()] == [opened["id"]]
+
+
+async def test_a_daemon_that_is_killed_at_a_look_goes_on_and_its_findings_are_told_once(tmp_path: Path) -> None:
+    async with staged(tmp_path, **written(tmp_path, "WebPodHangs")) as stage:
+        hanging = Fault(kind=FaultKind.HANG, verb="list", path="*/statefulsets")
+        page = tmp_path / "pages" / "WebPodHangs.md"
+        page.write_text(PAGE.replace("get statefulset database", "get statefulsets"))
+        named = min(pods(stage))
+        await eventually(lambda: "pages loaded" in stage.daemon.said(), within=TIMEOUT, describe=stage.daemon.tail)
+        stage.cluster.api_faults.order(hanging)
+        await deliver(stage, alertname="WebPodHangs", pod=named)
+
+        def hangs() -> bool:
+            return any(each.fault == hanging.kind for each in stage.cluster.requests)
+
+        await eventually(hangs, within=TIMEOUT, describe=stage.daemon.tail)
+        ((opened,),) = stage.daemon.rows("SELECT closed IS NULL FROM incidents")
+        assert opened, "its run is under way"
+        await asyncio.to_thread(stage.daemon.kill)
+        await stage.restart()
+        await deliver(stage, alertname="WebPodHangs", pod=named)
+        (opened,) = stage.daemon.incidents()
+        ended = await stage.ended(opened["id"])
+        reason, (run,) = ended["incident"]["reason"], ended["runs"]
+        lines = reason.split("\n")
+        assert [each for each in lines if "kubectl get" in each or "describe" in each] == [
+            f"  kubectl describe pod {named} -n {NAMESPACE}: 1 Pod",
+            f"  kubectl get pods -n {NAMESPACE} -l app=web-app: 3 Pods",
+            f"  kubectl get statefulsets -n {NAMESPACE}: 0 StatefulSets",
+        ]
+        paths = [each["path"] for each in run["steps"]]
+        assert len(paths) == len(set(paths))
+        assert [each["id"] for each in stage.daemon.incidents()] == [opened["id"]]
+        assert stage.daemon.rows("SELECT text FROM notices") == [(reason,)]
