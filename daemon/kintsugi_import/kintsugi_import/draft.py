@@ -32,6 +32,7 @@ from kintsugi_import.words import (
     duration_in,
     expectation,
     external_address,
+    forbidden,
     label_of,
     labelled,
     role_of,
@@ -39,7 +40,7 @@ from kintsugi_import.words import (
 )
 
 _ALERT = re.compile(r"^(?:Alert(?: name)?: )?`?([A-Z][a-z0-9]+[A-Z][A-Za-z0-9]*)`?$")
-_NUMBERED = re.compile(r"^(?:step|phase|ステップ|フェーズ)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(?:step|phase|ステップ|フェーズ|手順)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE)
 _DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION})
 _FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
 _NAMESPACE = re.compile(r"\s(?:-n|--namespace)[= ](\S+)")
@@ -47,6 +48,7 @@ _SOME_POD = re.compile(r"(?<= )(?:pods?/)?[a-z0-9-]+-pod(?:-name)?(?= |$)")
 _OPEN = re.compile(r"<([^<>]+)>")
 _AROUND = " :：-–—.|"
 """What surrounds a sentence that names a command."""
+_EMPTY_CELL = re.compile(r"\s\|\s*\|(?=\s)")
 _MOST_NAME = 100
 _MOST_ASKED = 20
 """Steps before an expected result among which that is looked for which it is about."""
@@ -190,7 +192,8 @@ class _Drafting:
     """
     Drafts one procedure. `values` are expressions by the names that the page has given a value; `computed` are parameters to which it
     gives one itself, so that the alert's label is another one; `lists` are expressions by what earlier looks have listed. `most` are
-    the commands that it may have.
+    the commands that it may have. `apart` is True after the text of a numbered item or an alternative: a person's next step is one of
+    its own.
     """
 
     procedure: Procedure
@@ -206,6 +209,7 @@ class _Drafting:
     computed: set[str] = field(default_factory=set)
     lists: dict[Listed, str] = field(default_factory=dict)
     began: int = 0
+    apart: bool = True
 
     def draft(self, elements: Sequence[Element]) -> Procedure:
         """Read the elements in order."""
@@ -263,7 +267,8 @@ class _Drafting:
             case Label.TRIGGER if self.group.role is Role.ROLLBACK and (after := duration_in(value)):
                 self.procedure.after = after
                 return
-        found = [(code, statements(code)) for code in passage.codes]
+        self.apart |= passage.marker is Marker.NUMBER or alternative(passage.text)
+        found = [(code, [] if forbidden(passage.text, code.text) else statements(code)) for code in passage.codes]
         any_command = any(each for _, each in found)
         name = self._sentence(passage, found) or (self.lead if any_command else "")
         lead = name if label is not Label.COMMAND else ""
@@ -290,7 +295,7 @@ class _Drafting:
         for code, each in found:
             if each:
                 text = text.replace(" ".join(code.text.split()), "")
-        return text.strip(_AROUND)
+        return _EMPTY_CELL.sub(" | ", text).strip(_AROUND)
 
     def _code(self, code: Code, lead: str) -> None:
         self.began = code.line
@@ -400,6 +405,7 @@ class _Drafting:
         if re.match(r"kubectl get (svc|services?)[ /]", reading.run):
             self.balancer = step.id
         self.group.steps.append(step)
+        self.apart = False
 
     def _unnamed(self, statement: Statement, reading: Reading) -> str:
         if self.group.name and not self.group.steps:
@@ -434,7 +440,8 @@ class _Drafting:
     def _add_person(self, text: str, commands: list[CommandDraft], line: int, *, merge: bool = False) -> None:
         """Add a step for a person, or let the person's step before it have this command, too."""
         last = self.group.steps[-1] if self.group.steps else None
-        if last is not None and last.reading is None and (merge or (last.command and commands)):
+        apart, self.apart = self.apart, False
+        if last is not None and last.reading is None and (merge or (last.command and commands and not apart)):
             last.source += commands
             last.text = last.text if text in last.text or not text else f"{last.text}\n{text}"
         else:
@@ -485,14 +492,15 @@ def _parts_of(passage: Passage) -> Iterator[Passage]:
 
 
 def _part(passage: Passage, lines: Sequence[str], first: int) -> Passage:
-    codes = tuple(code for code in passage.codes if first <= code.line < first + len(lines))
+    is_whole = len(lines) > passage.text.count("\n")
+    codes = tuple(code for code in passage.codes if is_whole or first <= code.line < first + len(lines))
     return replace(passage, text=" ".join(" ".join(lines).split()), line=first, codes=codes)
 
 
 def shortened(text: str) -> str:
     """Return a name of a text: a long one's last sentence, which is nearest to the command."""
     if len(text) > _MOST_NAME:
-        text = re.split(r"(?<=[.!?。])\s*(?=\S)", text)[-1]
+        text = re.split(r"(?<=[.!?])\s+|(?<=。)(?=\S)", text)[-1]
     return textwrap.shorten(text, _MOST_NAME, placeholder=" …")
 
 

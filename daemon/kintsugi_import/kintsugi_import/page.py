@@ -171,8 +171,9 @@ class _Html(HTMLParser):
         if tag in ("pre", "code") and self._code is not None:
             text = "".join(self._code)
             if text.strip():
-                self._codes.append(Code(text=text.strip("\n"), line=self._at(), block="\n" in text.strip()))
-                self._texts.append(" ".join(text.split()))
+                block = "\n" in text.strip()
+                self._codes.append(Code(text=text.strip("\n"), line=self._at(), block=block))
+                self._texts += [] if block else [" ".join(text.split())]
             self._code = None
         elif tag in ("td", "th"):
             self._texts.append(" | ")
@@ -194,6 +195,6 @@ class _Html(HTMLParser):
         text = " ".join("".join(self._texts).split()).strip(" |")
         if text or self._codes:
             spans = tuple(each for each in self._codes if not each.block)
-            self._found.append(Passage(text=text, line=self._at(), codes=spans))
+            self._found += [Passage(text=text, line=self._at(), codes=spans)] if text else []
             self._found += [each for each in self._codes if each.block]
         self._texts, self._codes = [], []

@@ -126,6 +126,8 @@ _FIELD = re.compile(
     r"(?P<field>[A-Za-z]\w*(?:\.[A-Za-z]\w*|\[\d+\])*)\}?(?=\s|$)"
 )
 """A field that one look prints: `jsonpath={.items[0].metadata.name}`, `custom-columns=NAME:.metadata.name`."""
+_OF_LABELS = re.compile(r"^(?:alert\.)?(?:common)?labels\.(?=.)", re.IGNORECASE)
+"""What stands before the label in `{{ $labels.pod }}`, as a template of Prometheus writes it."""
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
 _OF_NODES = frozenset({"cordon", "uncordon", "drain"})
 _CHANGES_SEVERAL = _OF_NODES | {"delete", "restart", "label", "annotate", "scale"}
@@ -146,7 +148,7 @@ _NAMESPACE = re.compile(r"\s(?:-n|--namespace)(?:=|\s+)(\S+)")
 
 def parameter_name(text: str) -> str:
     """Return the name of a parameter for what a page calls a value, of at most four words."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip()).lower()
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", _OF_LABELS.sub("", text.strip())).lower()
     plain = "_".join(re.sub(r"[^a-z0-9]+", "_", words).strip("_").split("_")[:4])
     return plain if plain[:1].isalpha() else f"value_{plain}".rstrip("_")
 
@@ -173,7 +175,7 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     words = line.split()
     if not words:
         return Reading(handling=Handling.LEFT_OUT, reason="it only sets a variable of the shell")
-    if words[0] in _NO_STEP:
+    if words[0] in _NO_STEP and all(map(_is_filter, statement.filters)):
         return Reading(handling=Handling.LEFT_OUT, reason=_NO_STEP[words[0]])
     if (
         words[0] in KUBECTL

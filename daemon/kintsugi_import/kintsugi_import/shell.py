@@ -148,8 +148,8 @@ _PROGRAMS = KUBECTL | {
 """The programs by which a text without a language, or within a sentence, is known to be a command."""
 
 _PROMPT = re.compile(
-    r"^\s*(?:\[?[\w.-]+@[^\s$#]*\]?\s*)?[$%](?:\s+|$)"
-    r"|^\s*(?:\[?[\w.-]+@[^\s$#]*\]?\s*)?[#>]\s+(?=(?:kubectl|oc)\s)|^\s*(?:sh|bash)-[\d.]+[#$]\s+"
+    r"^\s*(?:(?:\[[\w.-]+@[^\]$#]*\]|[\w.-]+@[^\s$#]*)\s*)?[$%](?:\s+|$)"
+    r"|^\s*(?:(?:\[[\w.-]+@[^\]$#]*\]|[\w.-]+@[^\s$#]*)\s*)?[#>]\s+(?=(?:kubectl|oc)\s)|^\s*(?:sh|bash)-[\d.]+[#$]\s+"
 )
 _PLACEHOLDER = re.compile(
     r"<(?!<)([A-Za-z][^<>\n|&;]{0,60})>|\{\{\s*\$?\.?([A-Za-z][\w. -]{0,60})\s*\}\}|(?<=[\s=/:\"'])\[([A-Za-z][A-Za-z0-9_ -]{1,40})\](?=[\s/:\"']|$)"

@@ -24,7 +24,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     (Role.VERIFICATION, r"verif|validat|confirm|post[- ]?check|smoke|検証|確認"),
     (
         Role.MITIGATION,
-        r"mitigat|remediat|resol|recover|repair|fix|restor|solution|procedure|action|step|restart|対応|対処|復旧|リカバリー|リストア|手順|緩和",
+        r"mitigat|remed|resol|recover|repair|fix|restor|solution|procedure|action|step|restart|対応|対処|復旧|リカバリー|リストア|手順|緩和",
     ),
     (
         Role.DIAGNOSIS,
@@ -36,7 +36,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ),
 )
 _ALTERNATIVE = re.compile(
-    r"\b(scenario|option|alternative|case|cause|approach|method)\b\s*([A-Z0-9#]|:)|if (needed|necessary|required)|^if\b|optional|必要に応じて|該当する場合|の場合|シナリオ|オプション",
+    r"\b(scenario|option|alternative|case|cause|approach|method)\b\s*([A-Z0-9#]|:)|if (needed|necessary|required)|^if\b|optional|必要に応じて|場合|シナリオ|オプション",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^\s*([A-Za-z][A-Za-z ]{1,30}|[^\x00-\x7f]{2,14}(?: ?ID)?)\s*[:：]\s*(.*)$", re.DOTALL)
@@ -70,6 +70,18 @@ def role_of(heading: str) -> Role | None:
 def alternative(text: str) -> bool:
     """Return whether a heading or a text says that what follows may not be needed."""
     return bool(_ALTERNATIVE.search(text))
+
+
+_FORBIDS_BEFORE = re.compile(
+    r"\b(?:never|(?:do|must|should) not|(?:do|must|should)n['’]t)(?: ever)? (?:run|use|execute|call|try)\s*$", re.IGNORECASE
+)
+_FORBIDS_BEHIND = re.compile(r"^\s*[はを][^。、]{0,12}(?:ない(?:で|こと)|禁止|いけ(?:ない|ません))")
+
+
+def forbidden(text: str, command: str) -> bool:
+    """Return whether a text says right before or behind a command that it must not be run."""
+    before, _, behind = text.partition(" ".join(command.split()))
+    return bool(_FORBIDS_BEFORE.search(before) or _FORBIDS_BEHIND.search(behind))
 
 
 def by_priority(heading: str) -> bool:
