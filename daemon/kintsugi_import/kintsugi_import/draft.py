@@ -23,7 +23,7 @@ from kintsugi_import.reading import (
     parameter_name,
     read_statement,
 )
-from kintsugi_import.shell import SHELLS, Statement, statements
+from kintsugi_import.shell import Statement, enters, statements
 from kintsugi_import.words import (
     Label,
     Role,
@@ -40,7 +40,9 @@ from kintsugi_import.words import (
 )
 
 _ALERT = re.compile(r"^(?:Alert(?: name)?: )?`?([A-Z][a-z0-9]+[A-Z][A-Za-z0-9]*)`?$")
-_NUMBERED = re.compile(r"^(?:step|phase|ステップ|フェーズ|手順)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"^(?:step|phase|ステップ|フェーズ|手順)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE
+)
 _DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION})
 _FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
 _NAMESPACE = re.compile(r"\s(?:-n|--namespace)[= ](\S+)")
@@ -48,6 +50,7 @@ _SOME_POD = re.compile(r"(?<= )(?:pods?/)?[a-z0-9-]+-pod(?:-name)?(?= |$)")
 _OPEN = re.compile(r"<([^<>]+)>")
 _AROUND = " :：-–—.|"
 """What surrounds a sentence that names a command."""
+_TO_ZERO = re.compile(r"\sscale\s.*\s--replicas[= ]0(?=\s|$)")
 _EMPTY_CELL = re.compile(r"\s\|\s*\|(?=\s)")
 _MOST_NAME = 100
 _MOST_ASKED = 20
@@ -280,7 +283,7 @@ class _Drafting:
                 self._add_person(passage.text, [], passage.line)
             else:
                 self._text(passage)
-        self.lead = name if not any_command else ""
+        self.lead = name if not (any_command or passage.aside) else ""
 
     def _text(self, passage: Passage) -> None:
         """Keep a text without a command: the name of a service in a list by priority, an item, or a sentence."""
@@ -315,7 +318,7 @@ class _Drafting:
             reading = self._read(each)
             if entered and not _of_the_cluster(each):
                 reading = Reading(handling=Handling.PERSON, reason="it belongs to the shell that was entered before")
-            entered |= reading.handling is Handling.PERSON and _enters(each)
+            entered |= reading.handling is Handling.PERSON and enters(each)
             self._statement(each, reading, each.comment or (lead if at == 0 or inside else ""), neighbour=at > 0)
 
     def _read(self, statement: Statement) -> Reading:
@@ -337,6 +340,8 @@ class _Drafting:
         return read(forwarded, self.values)
 
     def _statement(self, statement: Statement, reading: Reading, lead: str, *, neighbour: bool) -> None:
+        if self.group.role is not Role.ROLLBACK and _TO_ZERO.search(reading.run):
+            reading = Reading(handling=Handling.PERSON, reason="a recovery never lowers the replicas")
         command = CommandDraft(
             text=statement.text, line=statement.line, handling=reading.handling, reason=reading.reason
         )
@@ -502,16 +507,6 @@ def shortened(text: str) -> str:
     if len(text) > _MOST_NAME:
         text = re.split(r"(?<=[.!?])\s+|(?<=。)(?=\S)", text)[-1]
     return textwrap.shorten(text, _MOST_NAME, placeholder=" …")
-
-
-def _enters(statement: Statement) -> bool:
-    """Return whether a command opens a shell somewhere else: what follows it is typed there."""
-    words = statement.words
-    return words[:1] == ["ssh"] or (
-        bool(words)
-        and words[0] in ("kubectl", "oc", "docker", "chroot")
-        and (words[-1].rpartition("/")[2] in SHELLS or "rsh" in words or "debug" in words or words[0] == "chroot")
-    )
 
 
 def _of_the_cluster(statement: Statement) -> bool:

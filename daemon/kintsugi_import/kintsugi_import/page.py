@@ -9,8 +9,12 @@ from html.parser import HTMLParser
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from kintsugi_import.words import Label, labelled
+
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
+_BOX = re.compile(r'^( *)(?:(===) "(.+)"|(?:!!!|\?\?\?\+?) [\w -]+?(?: "(.*)")?)\s*$')
+"""What begins a tab or a box of MkDocs; its content is indented below: `=== "On AWS"`, `!!! note "Mind"`."""
 _TITLE = re.compile(r"^title:\s*(.+)$", re.MULTILINE)
 
 
@@ -50,12 +54,17 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Passage:
-    """A paragraph, a list item's text or a table's row: the plain text, and the codes in it."""
+    """
+    A paragraph, a list item's text or a table's row: the plain text, and the codes in it. `aside` is True in a quote or a box.
+
+    A row has what it expects in lines of its own.
+    """
 
     text: str
     line: int
     codes: tuple[Code, ...] = ()
     marker: Marker = Marker.NONE
+    aside: bool = False
 
 
 Element = Heading | Passage | Code
@@ -75,10 +84,23 @@ def read_page(text: str) -> MarkdownPage:
     if front := _FRONT_MATTER.match(text):
         title = found[1].strip().strip("\"'") if (found := _TITLE.search(front[1])) else ""
         text = "\n" * front[0].count("\n") + text[front.end() :]
-    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    tokens = MarkdownIt("commonmark").enable("table").parse("\n".join(_without_boxes(text)))
     elements = tuple(_Elements(tokens))
     first = next((each.text for each in elements if isinstance(each, Heading)), "")
     return MarkdownPage(title=title or first, elements=elements)
+
+
+def _without_boxes(text: str) -> Iterator[str]:
+    """Yield the lines with the content of a tab as that of the page, and a box as a quote."""
+    begun, quote = -1, ""
+    for line in text.split("\n"):
+        if found := _BOX.match(line):
+            begun, quote = len(found[1]), "" if found[2] else "> "
+            yield found[1] + quote + (found[3] or found[4] or "")
+            continue
+        if line.strip() and len(line) - len(line.lstrip()) < begun + 4:
+            begun = -1
+        yield f"{line[:begun]}{quote}{line[begun + 4 :]}" if begun >= 0 and line.strip() else line
 
 
 def _plain(inline: Token) -> str:
@@ -95,6 +117,8 @@ class _Elements:
     lists: list[Marker] = field(default_factory=list)
     line: int = 1
     is_first_of_item: bool = False
+    quotes: int = 0
+    heads: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[Element]:
         heading = 0
@@ -116,6 +140,7 @@ class _Elements:
                     yield from self._html(token.content)
             if row and token.type in ("paragraph_close", "tr_close"):
                 yield self._passage(row)
+                self.heads = self.heads or [_plain(each) for each in row]
                 row = []
 
     def _place(self, token: Token) -> None:
@@ -126,6 +151,10 @@ class _Elements:
             self.lists.append(Marker.BULLET if token.type.startswith("bullet") else Marker.NUMBER)
         elif token.type in ("bullet_list_close", "ordered_list_close"):
             self.lists.pop()
+        elif token.type == "table_open":
+            self.heads = ()
+        elif token.type.startswith("blockquote"):
+            self.quotes += token.nesting
         elif token.type == "list_item_open":
             self.is_first_of_item = True
 
@@ -139,8 +168,12 @@ class _Elements:
                 line += child.type in ("softbreak", "hardbreak")
                 if child.type == "code_inline":
                     codes.append(Code(text=child.content, line=line, block=False))
-        text = _CHECKBOX.sub("", " | ".join(map(_plain, inline)))
-        return Passage(text=text, line=self.line, codes=tuple(codes), marker=marker)
+        cells = [_plain(each) for each in inline]
+        named = [f"{head}: {cell}" for head, cell in zip(self.heads, cells, strict=False) if len(cells) > 1]
+        expects = {at: each for at, each in enumerate(named) if labelled(each)[0] is Label.EXPECTED}
+        said = " | ".join(each for at, each in enumerate(cells) if at not in expects)
+        text = "\n".join([_CHECKBOX.sub("", said), *expects.values()])
+        return Passage(text=text, line=self.line, codes=tuple(codes), marker=marker, aside=self.quotes > 0)
 
     def _html(self, content: str) -> Iterator[Element]:
         reader = _Html(self.line)

@@ -243,6 +243,8 @@ def _parsed(line: str) -> Reading:
         return several if several is not None else _person(_reason(str(problem)))
     if template.replaces_data:
         return _person(_REPLACES_DATA)
+    if template.changes and "finalizers" in line:
+        return _person("a finalizer keeps an object until its controller has cleaned up")
     return Reading(handling=Handling.RUN, run=line, changes=template.changes, parameters=parameters_of(template))
 
 

@@ -205,6 +205,16 @@ def known_program(text: str) -> bool:
     return first is not None and first[1] in _PROGRAMS and len(text.split()) > 1
 
 
+def enters(statement: Statement) -> bool:
+    """Return whether a command opens a shell somewhere else: what follows it is typed there."""
+    words = statement.words
+    return words[:1] == ["ssh"] or (
+        bool(words)
+        and words[0] in ("kubectl", "oc", "docker", "chroot")
+        and (words[-1].rpartition("/")[2] in SHELLS or "rsh" in words or "debug" in words or words[0] == "chroot")
+    )
+
+
 def statements(code: Code) -> Sequence[Statement]:
     """Return the commands of a code, none where it is no shell code."""
     if not code.block:
@@ -225,15 +235,18 @@ def statements(code: Code) -> Sequence[Statement]:
 
 def _without_output(found: Sequence[Statement]) -> Iterator[Statement]:
     """Yield what is a command: lines of output may stand below theirs, and other languages are called shell code, too."""
-    any_known = False
+    any_known, entered = False, False
     for each in found:
         first = each.words[0] if each.words else ""
         known = first in _KNOWN or bool(each.variable) or (not each.whole and bool(_KNOWN_WITHIN.search(each.text)))
-        if known or (
-            _A_PROGRAM.fullmatch(first) and (_A_FLAG.search(each.text) or not (any_known or first in _KEYWORDS))
+        if (
+            entered
+            or known
+            or (_A_PROGRAM.fullmatch(first) and (_A_FLAG.search(each.text) or not (any_known or first in _KEYWORDS)))
         ):
             yield each
         any_known |= known
+        entered |= enters(each)
 
 
 _A_PROGRAM = re.compile(r"[a-z./][a-z0-9_./-]*")

@@ -73,7 +73,8 @@ def alternative(text: str) -> bool:
 
 
 _FORBIDS_BEFORE = re.compile(
-    r"\b(?:never|(?:do|must|should) not|(?:do|must|should)n['’]t)(?: ever)? (?:run|use|execute|call|try)\s*$", re.IGNORECASE
+    r"\b(?:never|(?:do|must|should) not|(?:do|must|should)n['’]t)(?: ever)? (?:run|use|execute|call|try)\s*$",
+    re.IGNORECASE,
 )
 _FORBIDS_BEHIND = re.compile(r"^\s*[はを][^。、]{0,12}(?:ない(?:で|こと)|禁止|いけ(?:ない|ません))")
 
