@@ -183,7 +183,7 @@ def test_the_page_s_full_stack_recovery_restores_the_database_recovers_the_cache
     ]
 
 
-def test_a_page_is_read_by_its_alert_with_the_rights_of_the_chart_and_nothing_is_changed(
+def test_a_page_is_read_by_its_alert_and_nothing_is_changed(
     cluster: RealCluster, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     pages = tmp_path / "pages"

@@ -20,6 +20,8 @@ _CAPITALS = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Z0-9]*(?:[_-][A-Z0-9]+)*(?![A-Z
 _FORMS = re.compile(
     rf"{IN_ANGLES.pattern}|\$\{{?([A-Za-z_]\w*)\}}?|\{{([A-Za-z_]\w*)\}}|({_CUT_OFF.pattern})|({_CAPITALS.pattern})"
 )
+_OF_LABELS = re.compile(r"^(?:alert\.)?(?:common)?labels\.(?=.)", re.IGNORECASE)
+"""What stands before the label in `{{ $labels.pod }}`, as a template of Prometheus writes it."""
 _TYPES: dict[Shape, str] = {
     "name": "name",
     "integer": "integer",
@@ -47,7 +49,7 @@ class LeftOpen:
 
 def parameter_name(text: str) -> str:
     """Return the name of a parameter for what a page calls a value, of at most four words."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", re.sub(r"-X{3,}", "", text)).lower()
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", _OF_LABELS.sub("", re.sub(r"-X{3,}", "", text.strip()))).lower()
     plain = "_".join(re.sub(r"[^a-z0-9]+", "_", words).strip("_").split("_")[:_MOST_WORDS])
     return plain if plain[:1].isalpha() else f"value_{plain}".rstrip("_")
 
@@ -71,7 +73,7 @@ def pieces(text: str) -> Iterator[tuple[str, str]]:
 
 def phrase(found: Sequence[LeftOpen], declared: Collection[str] | None) -> str:
     """
-    Say what is left open and where, and how it is written; `declared` are the names that the scope has, None where no parameter
+    Return the sentence that says what is left open and where, and how it is written; `declared` are the names that the scope has, None where no parameter
     can be declared.
     """
     once = {each.written: each for each in sorted(found, key=lambda each: each.offset, reverse=True)}

@@ -332,7 +332,7 @@ class _Places:
         return [*self.found, *(each for each in others if each.offset not in placed)]
 
     def phrase(self) -> str:
-        """Say what is left open, "" where nothing is."""
+        """Return the sentence about what is left open, "" where nothing is."""
         found = self.left_open()
         return phrase(found, self.scope.names if self.takes_parameters else None) if found else ""
 

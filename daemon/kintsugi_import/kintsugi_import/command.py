@@ -19,7 +19,8 @@ from kintsugi_import.document import runbooks
 from kintsugi_import.draft import Procedure, procedures, shares
 from kintsugi_import.files import learn_kinds, others, save, save_kinds, services_of, update_of
 from kintsugi_import.page import read_page
-from kintsugi_import.reading import Handling, kinds_of
+from kintsugi_import.reading import Handling
+from kintsugi_import.results import kinds_of
 from kintsugi_import.stack import recover_services, restore_by_runbook
 from kubeobjects.lines import counted, printable
 

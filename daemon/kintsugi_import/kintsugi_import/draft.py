@@ -7,21 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
+from kintsugi.commands.left_open import parameter_name
 from kintsugi.errors import KintsugiError
 from kintsugi_import.page import Code, Element, Heading, MarkdownPage, Marker, Passage
-from kintsugi_import.reading import (
-    Handling,
+from kintsugi_import.reading import Handling, Reading, narrower, read_statement
+from kintsugi_import.results import (
     Listed,
-    Reading,
     field_of,
     is_selective,
     items_of,
     listed_by,
     lists_several,
-    narrower,
+    namespace_of,
     one_of,
-    parameter_name,
-    read_statement,
 )
 from kintsugi_import.shell import Statement, enters, statements
 from kintsugi_import.words import (
@@ -45,7 +43,6 @@ _NUMBERED = re.compile(
 )
 _DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION})
 _FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
-_NAMESPACE = re.compile(r"\s(?:-n|--namespace)[= ](\S+)")
 _SOME_POD = re.compile(r"(?<= )(?:pods?/)?[a-z0-9-]+-pod(?:-name)?(?= |$)")
 _OPEN = re.compile(r"<([^<>]+)>")
 _AROUND = " :：-–—.|"
@@ -327,13 +324,13 @@ class _Drafting:
         if len(statement.inner) == 1 and not statement.body and lists_several(statement.inner[0]):
             one = replace(forwarded, inner=(), filters=())
             forwarded = replace(forwarded, variable=statement.inner[0].variable, body=(one,))
-        looks = [(each, read_statement(each, self.values), field_of(each)) for each in statement.inner]
-        known = {**self.values, **{each.variable: f"steps.look.{found}" for each, _, found in looks}}
-        whole = all(look.handling is Handling.RUN and not look.changes and found for _, look, found in looks)
         read = self._loop if forwarded.body else read_statement
-        trial = read(forwarded, known)
-        if not looks or not whole or trial.handling is not Handling.RUN:
-            return trial if whole else Reading(handling=Handling.PERSON, reason="only a shell can do it")
+        looks = [(each, read_statement(each, self.values), field_of(each)) for each in statement.inner]
+        if not all(look.handling is Handling.RUN and not look.changes and field for _, look, field in looks):
+            return Reading(handling=Handling.PERSON, reason="only a shell can do it")
+        trial = read(forwarded, {**self.values, **{each.variable: f"steps.look.{field}" for each, _, field in looks}})
+        if not looks or trial.handling is not Handling.RUN:
+            return trial
         for each, look, _ in looks:
             listed = CommandDraft(text=each.text, line=each.line, handling=Handling.RUN)
             self._add_run(each, look, textwrap.shorten(each.command, _MOST_NAME, placeholder=" …"), listed)
@@ -365,8 +362,7 @@ class _Drafting:
         if not statement.whole:  # nor is it read
             return statement
         if (found := _FORWARD.search(statement.command)) is not None:
-            place = _NAMESPACE.search(statement.command)
-            host = f"{found[1]}.{place[1] if place else '${service.namespace}'}"
+            host = f"{found[1]}.{namespace_of(statement.command) or '${service.namespace}'}"
             self.forwards[found[2]] = f"{host}:{found[3]}"
         command = statement.command
         for port, host in self.forwards.items():

@@ -9,7 +9,8 @@ from kintsugi_import.document import leave_to_person, runbooks
 from kintsugi_import.draft import Group, Procedure, StepDraft, TooManyCommands, procedures
 from kintsugi_import.html import is_html, read_html
 from kintsugi_import.page import read_page
-from kintsugi_import.reading import kinds_of, verb_of
+from kintsugi_import.reading import verb_of
+from kintsugi_import.results import kinds_of
 from kintsugi_import.words import Role
 from kubeobjects.resources import SECRETS
 

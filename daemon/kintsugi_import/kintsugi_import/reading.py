@@ -1,21 +1,29 @@
 """Decides about one command of a page: Kintsugi runs it, a person does it, or it needs no step, and why."""
 
 import re
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands.arg_types import REFERENCE
 from kintsugi.commands.kinds import SECRETS_STAY
+from kintsugi.commands.left_open import parameter_name
 from kintsugi.commands.template import ArgTemplate, ParsedTemplate
-from kintsugi.expressions import ANY, Expression, ExpressionProblem, Scope
-from kintsugi.model.command import ObjectName, parts_of
+from kintsugi.expressions import Expression, ExpressionProblem
+from kintsugi_import.results import (
+    ALL_NAMESPACES,
+    GET,
+    NAMESPACE,
+    SCOPE,
+    SELECTOR,
+    field_of,
+    kind_listed,
+    kinds_of,
+    namespace_of,
+)
 from kintsugi_import.shell import KUBECTL, LONGEST, Statement
-from kubeobjects.resources import SECRETS, Resource
-
-_SCOPE = Scope(names=dict.fromkeys(("params", "steps", "each", "service"), ANY))
+from kubeobjects.resources import SECRETS
 
 
 class Handling(StrEnum):
@@ -57,7 +65,7 @@ _NO_STEP_KUBECTL: Mapping[str, str] = {
     **dict.fromkeys(("login", "logout", "project", "whoami"), "the daemon acts on its own cluster, as itself"),
     "port-forward": "a request goes to the Service itself",
 }
-FILTERS = frozenset(
+_FILTERS = frozenset(
     {
         "grep",
         "egrep",
@@ -114,43 +122,15 @@ _PLACEHOLDERS = re.compile(
 _CAPITALS = re.compile(
     r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB))[A-Z]+(?:[_-][A-Z]+)*)(?=[\s/:]|$)"
 )
-_FIRST_COLUMN = re.compile(r"awk ['\"]\{ ?print \$1;? ?\}['\"]|head -(?:n ?)?1|cut -d ?['\"]? ?['\"]? -f ?1")
-_STATUS = re.compile(
-    r"grep (?P<other>-v )?(?:-i )?['\"]?(?P<status>Running|Pending|Evicted|Error|Completed|Terminating|Unknown|OOMKilled|CrashLoopBackOff|ImagePullBackOff|ErrImagePull|ContainerStatusUnknown)['\"]?"
-)
-_OF_PODS = re.compile(r" get (?:po|pods?)\b(?!,)")
-_ONE = re.compile(r"\bhead -(?:n ?)?1\b|items\[0\]|NR==1")
-_PART_OF_A_NAME = re.compile(r"grep ['\"]?([a-z0-9][a-z0-9.-]+)['\"]?")
-_FIELD = re.compile(
-    r"\s(?:-o|--output)[= ]?(?:jsonpath=\{?\.?(?P<list>items\[(?:0|\*|\?\(@?\.(?P<by>[A-Za-z.]+)==['\"]?(?P<value>[\w.-]+)['\"]?\))?\]\.)?|(?P<column>custom-columns=)(?:[\w ]*:)\.?)"
-    r"(?P<field>[A-Za-z]\w*(?:\.[A-Za-z]\w*|\[\d+\])*)\}?(?=\s|$)"
-)
-"""A field that one look prints: `jsonpath={.items[0].metadata.name}`, `custom-columns=NAME:.metadata.name`."""
-_OF_LABELS = re.compile(r"^(?:alert\.)?(?:common)?labels\.(?=.)", re.IGNORECASE)
-"""What stands before the label in `{{ $labels.pod }}`, as a template of Prometheus writes it."""
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
 _OF_NODES = frozenset({"cordon", "uncordon", "drain"})
 _CHANGES_SEVERAL = _OF_NODES | {"delete", "restart", "label", "annotate", "scale"}
-_GET = re.compile(r"(?:kubectl|oc)\b[^|]*? get ")
-_ALL_NAMESPACES = re.compile(r"\s(?:-A|--all-namespaces)(?:=true)?(?=\s|$)")
 _NAMED_EVERYWHERE = re.compile(
     r"^(kubectl get [a-z][\w.]*) (?!-)([\w.${}-]+)(?=[^|]*\s(?:-A|--all-namespaces)(?:\s|$))"
 )
-_ITS_NAMESPACE = "${each.metadata.namespace}"
 _REPLACES_DATA = "it replaces data, and half of that is worse than none"
-_SOME = "some-object"
-"""A name in the place of a parameter's."""
-_SELECTOR = re.compile(r"\s(?:-l|--(?:field-)?selector)(?:=|\s+)?(?:\"[^\"]+\"|'[^']+'|[^\s]+)")
 _ALL = re.compile(r"\s--all(?:=true)?(?=\s|$)")
 _XARGS = re.compile(r"xargs(?: -[rt]| -n ?1| --no-run-if-empty| -I ?\S+)* (kubectl .+)")
-_NAMESPACE = re.compile(r"\s(?:-n|--namespace)(?:=|\s+)(\S+)")
-
-
-def parameter_name(text: str) -> str:
-    """Return the name of a parameter for what a page calls a value, of at most four words."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", _OF_LABELS.sub("", text.strip())).lower()
-    plain = "_".join(re.sub(r"[^a-z0-9]+", "_", words).strip("_").split("_")[:4])
-    return plain if plain[:1].isalpha() else f"value_{plain}".rstrip("_")
 
 
 def with_values(text: str, values: Mapping[str, str]) -> str:
@@ -208,7 +188,7 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
     elif " -- " not in line and (found := _EXEC_WITHOUT_DASHES.match(line)):
         line = f"{found[1]} -- {found[2]}"
     elif found := _RUN_ONCE.match(line):
-        place = _namespace_of(f" {found[1]}") or place
+        place = namespace_of(f" {found[1]}") or place
         line = found[2]
         notes.append("without a pod of its own: Kintsugi itself asks")
     if line.startswith("curl "):
@@ -230,14 +210,14 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
 
 def _without_format(command: str) -> tuple[str, tuple[str, ...]]:
     """Leave out how a look prints its result: a step has the whole objects."""
-    if not _GET.match(command):
+    if not GET.match(command):
         return command, ()
     return _FORMAT.sub("", command), tuple(f"without {found[0].strip()}" for found in _FORMAT.finditer(command))
 
 
 def _parsed(line: str) -> Reading:
     try:
-        template = parse_template(line, _SCOPE)
+        template = parse_template(line, SCOPE)
     except (CommandProblem, ExpressionProblem) as problem:
         several = _for_each_selected(line) or _for_each_named(line)
         return several if several is not None else _person(_reason(str(problem)))
@@ -252,13 +232,13 @@ def _for_each_selected(line: str) -> Reading | None:
     """Read a change of all objects of a selector or of a type as a look, and the change for each object that it finds."""
     words = line.split()
     verb = next((word for word in words[1:4] if word in _CHANGES_SEVERAL), "")
-    chosen = [found[0] for each in (_SELECTOR, _ALL_NAMESPACES) for found in each.finditer(line)]
+    chosen = [found[0] for each in (SELECTOR, ALL_NAMESPACES) for found in each.finditer(line)]
     if words[0] != "kubectl" or not verb or not (chosen or _ALL.search(line) or verb == "restart"):
         return None
-    plain = _ALL.sub("", _ALL_NAMESPACES.sub("", _SELECTOR.sub("", line)))
-    place = _NAMESPACE.search(line)
+    plain = _ALL.sub("", ALL_NAMESPACES.sub("", SELECTOR.sub("", line)))
+    place = NAMESPACE.search(line)
     kind = next(
-        (word for word in _NAMESPACE.sub("", plain).split()[1:] if word not in (verb, "rollout") and word[0] != "-"), ""
+        (word for word in NAMESPACE.sub("", plain).split()[1:] if word not in (verb, "rollout") and word[0] != "-"), ""
     )
     if verb in _OF_NODES and not kind:
         return _for_each(f"kubectl get nodes{''.join(chosen)}", f"{plain} ${{each}}")
@@ -289,7 +269,7 @@ def _for_each_piped(statement: Statement, look: Reading) -> Reading | None:
     *filters, last = statement.filters
     found = _XARGS.fullmatch(last)
     items, _, field = field_of(replace(statement, filters=tuple(filters))).partition("[0]")
-    kind = _kind_listed(look.run) if look.run else None
+    kind = kind_listed(look.run) if look.run else None
     if not found or kind is None or not items.startswith("items") or field not in ("", ".metadata.name"):
         return None
     change = found[1].replace("{}", "${each}")
@@ -297,16 +277,16 @@ def _for_each_piped(statement: Statement, look: Reading) -> Reading | None:
         change += " ${each}"
     if _WITHOUT_KIND.search(change):
         change = change.replace(" ${each}", f" {kind.singular} ${{each}}")
-    if not _NAMESPACE.search(change) and (namespace := _namespace_of(look.run)):
+    if not NAMESPACE.search(change) and (namespace := namespace_of(look.run)):
         change += f" -n {namespace}"
     return _for_each(look.run, change, items)
 
 
 def _for_each(look: str, change: str, items: str = "items") -> Reading | None:
-    if _ALL_NAMESPACES.search(look):
-        change += f" -n {_ITS_NAMESPACE}"
+    if ALL_NAMESPACES.search(look):
+        change += " -n ${each.metadata.namespace}"
     try:
-        asked, made = parse_template(look, _SCOPE), parse_template(change, _SCOPE)
+        asked, made = parse_template(look, SCOPE), parse_template(change, SCOPE)
     except (CommandProblem, ExpressionProblem):
         return None
     if made.replaces_data:
@@ -319,59 +299,13 @@ def _for_each(look: str, change: str, items: str = "items") -> Reading | None:
 
 def verb_of(run: str) -> str:
     """Return the words that start a command."""
-    return parse_template(run, _SCOPE).verb
-
-
-def kinds_of(run: str) -> Iterator[Resource]:
-    """Yield the kinds of objects that a command names."""
-    for part in parts_of(parse_template(run, _SCOPE).sample()):
-        yield part.resource if isinstance(part, ObjectName) else part
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """What a look lists: objects of one kind in a namespace, as the page writes it ("" where it does not)."""
-
-    kind: Resource
-    namespace: str
-
-
-def listed_by(run: str) -> Listed | None:
-    """Return what a command lists, None where it is no look for all objects of one kind in one namespace."""
-    kind = _kind_listed(run)
-    return Listed(kind=kind, namespace=_namespace_of(run)) if kind and not _ALL_NAMESPACES.search(run) else None
-
-
-def _kind_listed(run: str) -> Resource | None:
-    match list(parts_of(parse_template(run, _SCOPE).sample())):
-        case [Resource() as kind] if _GET.match(run):
-            return kind
-        case _:
-            return None
-
-
-def one_of(run: str, parameter: str) -> Listed | None:
-    """Return the objects that a parameter of a look is one of, None where its place is not that of an object's name."""
-    value = f"${{params.{parameter}}}"
-    if run.count(value) != 1 or "${each}" in run:
-        return None
-    try:
-        command = parse_template(run.replace(value, _SOME), _SCOPE).sample()
-    except (CommandProblem, ExpressionProblem):
-        return None
-    named = (part for part in parts_of(command) if isinstance(part, ObjectName) and part.name == _SOME)
-    return next((Listed(kind=each.resource, namespace=_namespace_of(run)) for each in named), None)
-
-
-def _namespace_of(run: str) -> str:
-    found = _NAMESPACE.search(run)
-    return found[1] if found else ""
+    return parse_template(run, SCOPE).verb
 
 
 def in_all_namespaces(reading: Reading) -> Reading:
     """Return a look for a runbook about all services: without a service, one in its namespace is one in all of them."""
     try:
-        parse_template(reading.run, _SCOPE).sample(namespace="")
+        parse_template(reading.run, SCOPE).sample(namespace="")
     except (CommandProblem, ExpressionProblem):
         return replace(reading, run=f"{reading.run} -A")
     return reading
@@ -410,60 +344,12 @@ def narrower(one: str, other: str) -> str:
     return min(one, other, key=_ORDER.index)
 
 
-def items_of(statement: Statement) -> str:
-    """Return the items of a look that its filters leave, as far as they go by a part of a name or by the status of a pod."""
-    return "items" + "".join(filter(None, (_chosen_by(each, statement) for each in statement.filters)))
-
-
-def _chosen_by(text: str, statement: Statement) -> str:
-    if found := _PART_OF_A_NAME.fullmatch(text):
-        return f'.filter(i, i.metadata.name.contains("{found[1]}"))'
-    if (found := _STATUS.fullmatch(text)) and _OF_PODS.search(statement.command):
-        return f'.filter(i, i.displayStatus {"!=" if found["other"] else "=="} "{found["status"]}")'
-    return ""
-
-
-def is_selective(statement: Statement) -> bool:
-    """Return whether a look lists what a page speaks of afterwards: by labels, parts of a name or a status, and by nothing else."""
-    by_filters = all(_chosen_by(each, statement) for each in statement.filters)
-    return by_filters and bool(statement.filters or _SELECTOR.search(statement.command))
-
-
-def field_of(statement: Statement) -> str:
-    """
-    Return the part of a look's result that a page takes from it, as in `item.spec.nodeName`; "" where it is not one plain field.
-
-    Of a list it is the first item's, as a page means it that goes on with one name. `-o name` gives the object itself.
-    """
-    try:
-        words = shlex.split(statement.command)
-    except ValueError:
-        return ""
-    text = " ".join(words)
-    columns = [each for each in statement.filters if not _chosen_by(each, statement)]
-    if not all(_FIRST_COLUMN.fullmatch(each) for each in columns):
-        return ""
-    items = items_of(statement)
-    if re.search(r"\s(-o|--output)[= ]?name\b", text):
-        return f"{items}[0]"
-    if found := _FIELD.search(text):
-        if found["by"]:
-            items += f'.filter(i, i.{found["by"]} == "{found["value"]}")'
-        return f"{items}[0].{found['field']}" if found["list"] or found["column"] else f"item.{found['field']}"
-    return f"{items}[0].metadata.{'namespace' if _ALL_NAMESPACES.search(text) else 'name'}" if columns else ""
-
-
-def lists_several(statement: Statement) -> bool:
-    """Return whether what a page takes from a look's result is of each of the objects, and not of one."""
-    return field_of(statement).startswith("items") and not _ONE.search(statement.text)
-
-
 def _is_filter(text: str) -> bool:
     """Return whether a pipe or a redirect only shortens the output, or puts it somewhere else."""
     if re.match(r"[\d&]*>", text):
         return True
     first = text.split(maxsplit=1)[0] if text.split() else ""
-    return first in FILTERS and not (_NO_FILTER.search(text) and first in ("awk", "sed"))
+    return first in _FILTERS and not (_NO_FILTER.search(text) and first in ("awk", "sed"))
 
 
 def _reason(problem: str) -> str:
