@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from kintsugi.actions.verb_bases import VerbClients
-from kintsugi.commands.programs import LOCAL, PROGRAMS, hosts_of, paths_of
+from kintsugi.commands.programs import LOCAL, hosts_of, paths_of, program_of
 from kintsugi.errors import NotFound, Refused
 from kintsugi.mask import MASK
 from kintsugi.model.essentials import essential
@@ -26,7 +26,7 @@ async def check(clients: VerbClients, pod: Unstructured, container: str, argv: S
     mounts = tuple(_mounted_secrets(pod, _container(pod, container)))
     for path in map(_plain, paths_of(argv)):
         for mount in mounts:
-            is_above = PROGRAMS[argv[0]].recursive and _is_below(mount, path)
+            is_above = program_of(argv).recursive and _is_below(mount, path)
             if is_above or _is_below(path, mount):
                 raise Refused(f"{argv[0]} {path} is not run: a Secret is mounted at {mount} in this container")
     for host in hosts_of(argv):

@@ -87,8 +87,9 @@ def _read(tokens: Tokens, _verbs: tuple[VerbDefinition[Command], ...]) -> Parsed
     try:
         context = _click_command(spec).make_context(str(spec.verb), _normal(spec, texts))
     except click.NoSuchOption as error:
+        of_program = "; write -- before the program if it is its own" if spec.passes and "--" not in texts else ""
         raise CommandProblem(
-            f"{spec.verb}: the flag {error.option_name} is not known; it is written: {spec.usage}",
+            f"{spec.verb}: the flag {error.option_name} is not known{of_program}; it is written: {spec.usage}",
             meant=nearest(error.option_name, [name for flag in spec.flags for name in flag.names]),
         ) from error
     except click.UsageError as error:
@@ -99,8 +100,8 @@ def _read(tokens: Tokens, _verbs: tuple[VerbDefinition[Command], ...]) -> Parsed
     given = [(flag, value) for flag, value in zip(spec.flags, values, strict=True) if value]
     flags = tuple((flag, value if isinstance(value, tuple) else ()) for flag, value in given)
     arguments = tuple(context.params["arguments"])
-    before = len(arguments) - max(0, len(texts) - _own(texts) - 1)
-    wrong = next(_mistakes(spec, flags, before, len(arguments)), None)
+    own = len(arguments) - max(0, len(texts) - _own(texts) - 1)
+    wrong = next(_mistakes(spec, flags, own, arguments), None)
     kept = tuple((flag, texts) for flag, texts in flags if not flag.refused)
     return ParsedLine(spec=spec, flags=kept, arguments=arguments, problem=wrong)
 
@@ -260,7 +261,7 @@ def _normal(spec: CommandSpec, texts: list[str]) -> list[str]:
 
 
 def _mistakes(
-    spec: CommandSpec, given: Sequence[tuple[Flag, tuple[str, ...]]], own: int, together: int
+    spec: CommandSpec, given: Sequence[tuple[Flag, tuple[str, ...]]], own: int, arguments: Sequence[str]
 ) -> Iterator[CommandProblem]:
     """
     Yield what is wrong with the flags of a line, and with a program whose words are not set apart: a flag of its own would
@@ -277,7 +278,9 @@ def _mistakes(
             yield CommandProblem(
                 f"{spec.verb}: {flag.names[-1]}={flag.kind.word} is missing; it is written: {spec.usage}"
             )
-    if spec.passes and (own != 1 or together == own):
+    if spec.passes and own == len(arguments) > 1:
+        yield CommandProblem(f"{spec.verb}: write -- before {arguments[1]}; it is written: {spec.usage}")
+    elif spec.passes and (own != 1 or len(arguments) == 1):
         yield CommandProblem(
             f"{spec.verb}: it takes one pod or TYPE/NAME, then --, then the program with its words; it is written: {spec.usage}"
         )

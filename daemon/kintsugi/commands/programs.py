@@ -58,7 +58,7 @@ _HOST = f"(?:{_LOCAL}|{_LABEL}|{_SERVICE})"
 _URL = rf"(?:https?://(?:{_HOST}|\[::1\])|{_LOCAL}|{_LABEL})(?::[0-9]{{1,5}})?(?:[/?][A-Za-z0-9_.~%/?&=:,+@!;-]*)?"
 """A host with a dot needs its scheme: curl takes `dict.production` for another protocol, with which commands are sent."""
 
-_HOST_WORD = re.compile(rf"(?:https?://)?({_HOST}|\[::1\])(?::[0-9]+)?(?:[/?]\S*)?", re.ASCII)
+_HOST_WORD = re.compile(rf"(?:(?:https?|mongodb)://)?({_HOST}|\[::1\])(?::[0-9]+)?(?:[/?]\S*)?", re.ASCII)
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 HIDDEN = r"/(?:(?:proc|(?:var/)?run/secrets|vault/secrets)(?:/.*)?|dev/(?:[^sn]|s[^h]|n[^u]).*)"
@@ -66,6 +66,9 @@ HIDDEN = r"/(?:(?:proc|(?:var/)?run/secrets|vault/secrets)(?:/.*)?|dev/(?:[^sn]|
 
 ABOVE = r"/(?:var(?:/run)?|run|vault)?/?"
 """The folders above some of them, which are not gone through."""
+
+SCRIPT = r"(?:(?:/opt/(?:bitnami/)?kafka/|\./)?bin/)?kafka-[a-z-]+(?:\.sh)?"
+"""How a script of Kafka may be named: in the folders of its images, and with its ending."""
 
 UNSAID = r"(?i:requirepass|(?:master|primary)auth|tls-(?:client-)?key-file-pass)"
 """The settings of Redis that hold passwords."""
@@ -122,6 +125,16 @@ _REDIS = (
     rf"MEMORY (?:STATS|DOCTOR|USAGE {_VALUE})|LATENCY (?:DOCTOR|LATEST|HISTORY [a-z-]+)",
     rf"SENTINEL (?:MASTERS|(?:MASTER|REPLICAS|SLAVES|SENTINELS|CKQUORUM|GET-MASTER-ADDR-BY-NAME) {_NAME})",
 )
+_SOCKETS = _options("-[tulnpaxseiow46]+")
+_LINK = "(?:dev )?[a-z][a-z0-9.-]*"
+_MONGO = (
+    *(r"rs\.(?:status|conf|printSecondaryReplicationInfo)\(\)", r"db\.(?:currentOp|getUsers)\(\)"),
+    *(r"db\.serverStatus\(\)(?:\.[a-z][A-Za-z]*)*", r"db\.stats\((?:[0-9]+(?:\*[0-9]+)*)?\)"),
+    r"db\.(?:adminCommand|runCommand)\((?:[\x22\x27]ping[\x22\x27]|\{ping:1\})\)",
+)
+"""Whole expressions: of those that a shell of JavaScript takes, the ones that are known to only ask. \\x22 and \\x27 are quotes."""
+
+_KAFKA = (r"--bootstrap-server[= ](?:localhost|127\.0\.0\.1):[0-9]{1,5}",)
 _CEPH = (
     *("-s|status|health(?: detail)?|df(?: detail)?|versions|quorum_status|fs status", "(?:mon|mgr|pg) stat"),
     "osd (?:tree|df(?: tree)?|stat|status|perf|pool stats)",
@@ -178,6 +191,17 @@ PROGRAMS: Mapping[str, ReadOnlyProgram] = {
         recursive=True,
     ),
     "ps": ReadOnlyProgram(usage="ps [aux | -ef | [-e] -o FIELD,…] [--sort=[-]FIELD]", form=_PS),
+    "top": ReadOnlyProgram(
+        usage="top -b -n N [-cHi]", form=_around(("-[cHi]+",), "-b[cHi]*(?: -)?n ?[1-9]|-n ?[1-9] -b")
+    ),
+    "free": ReadOnlyProgram(usage="free [-bkmghtwl]", form=_options("-[bkmghtwl]+")),
+    "iostat": ReadOnlyProgram(
+        usage="iostat [-xdckmhtyzN] [SECONDS COUNT]", form=f"{_options('-[xdckmhtyzN]+')}(?: [1-9] [1-9][0-9]?)?"
+    ),
+    "nvidia-smi": ReadOnlyProgram(
+        usage="nvidia-smi [dmon -c N | --query-gpu=FIELD,… --format=csv[,noheader][,nounits]]",
+        form="(?: dmon -c [1-9][0-9]?| --query-gpu=[a-z0-9._,]+ --format=csv(?:,noheader)?(?:,nounits)?)?",
+    ),
     "env": ReadOnlyProgram(usage="env", form=""),
     "printenv": ReadOnlyProgram(usage="printenv [NAME]", form="(?: [A-Za-z_][A-Za-z0-9_]*)?"),
     "curl": ReadOnlyProgram(
@@ -203,6 +227,12 @@ PROGRAMS: Mapping[str, ReadOnlyProgram] = {
         usage="ping -c N [-W SECONDS] HOST",
         form=f"{_options(*_PING)} -[qn4]*c ?[1-9][0-9]?{_around(_PING, _HOST)}",
         asks=True,
+    ),
+    "netstat": ReadOnlyProgram(usage="netstat [-tulnpaxseiow46]", form=_SOCKETS),
+    "ss": ReadOnlyProgram(usage="ss [-tulnpaxseiow46]", form=_SOCKETS),
+    "ip": ReadOnlyProgram(
+        usage="ip [-s] [-d] [-4|-6] [-br] addr|link|route [show [[dev] NAME]]",
+        form=f"{_options('-(?:s|d|4|6|br)')} (?:addr|link|route)(?: show(?: {_LINK})?)?",
     ),
     "etcdctl": ReadOnlyProgram(
         usage="etcdctl [-w FORMAT] [--endpoints=localhost:PORT] [--cacert=PATH --cert=PATH --key=PATH] "
@@ -230,6 +260,29 @@ PROGRAMS: Mapping[str, ReadOnlyProgram] = {
         usage="rabbitmqctl [-q] [-t SECONDS] [-p VHOST] [--formatter=FORMAT] status|ping|cluster_status|list_…",
         form=_around(_RABBIT, f"status|ping|cluster_status|{_LISTS}"),
     ),
+    "mongosh": ReadOnlyProgram(
+        usage="mongosh [mongodb://HOST[:PORT][/DATABASE]] [--quiet] [--port N] --eval EXPRESSION, which is rs.status(), rs.conf(), "
+        "rs.printSecondaryReplicationInfo(), db.serverStatus()[.FIELD…], db.stats([N]), db.currentOp(), db.getUsers(), "
+        "db.adminCommand('ping') or db.adminCommand({ping:1})",
+        form=rf"(?: mongodb://{_HOST}(?::[0-9]{{1,5}})?(?:/\w*)?)?"
+        + _around(("--quiet", "--port[= ][0-9]{1,5}"), f"--eval[= ](?:{'|'.join(_MONGO)})"),
+        asks=True,
+    ),
+    "kafka-topics": ReadOnlyProgram(
+        usage="kafka-topics[.sh] --bootstrap-server localhost:PORT --list|--describe [--topic NAME] "
+        "[--under-replicated-partitions|--unavailable-partitions]",
+        form=_around(
+            (*_KAFKA, f"--topic[= ]{_NAME}", "--(?:under-replicated|unavailable)-partitions|--exclude-internal"),
+            "--list|--describe",
+        ),
+    ),
+    "kafka-consumer-groups": ReadOnlyProgram(
+        usage="kafka-consumer-groups[.sh] --bootstrap-server localhost:PORT --list|--describe [--group NAME|--all-groups] "
+        "[--members] [--state] [--offsets] [--verbose]",
+        form=_around(
+            (*_KAFKA, f"--group[= ]{_NAME}", "--(?:all-groups|members|state|offsets|verbose)"), "--list|--describe"
+        ),
+    ),
     "promtool": ReadOnlyProgram(
         usage="promtool check config|rules [--syntax-only] PATH…",
         form=f" check (?:config|rules){_files('--syntax-only|--lint=[a-z-]+')}",
@@ -240,12 +293,22 @@ POSIX_DF = f"df (?:-P -k|-k -P|-Pk|-kP) {_VALUE}"
 """The one form of df whose answer is the same everywhere, and is read: POSIX's, in KiB, of one place."""
 
 
+def name_of(word: str) -> str:
+    """Return the name in the table of what a command begins with, the word itself where the table has none for it."""
+    return word.rpartition("/")[2].removesuffix(".sh") if re.fullmatch(SCRIPT, word) else word
+
+
+def program_of(argv: Sequence[str]) -> ReadOnlyProgram:
+    """Return the row of a program of the table."""
+    return PROGRAMS[name_of(argv[0])]
+
+
 def check(argv: Sequence[str]) -> None:
     """Refuse words with which a program of the table might do more than look: raises CommandProblem. `psql` has `check_psql`."""
-    name = argv[0]
+    name, program = argv[0], program_of(argv)
     if not _is_taken(argv):
         raise CommandProblem(
-            f"{name}: {_wrong(argv)}; it is written: {PROGRAMS[name].usage}; for anything else, {BY_A_PERSON}"
+            f"{name}: {_wrong(argv)}; it is written: {program.usage}; for anything else, {BY_A_PERSON}"
         )
     for word in argv[1:]:
         if re.fullmatch(UNSAID, word):
@@ -254,7 +317,7 @@ def check(argv: Sequence[str]) -> None:
             raise CommandProblem(
                 f"{name}: {word} is not read: Secrets, /proc and devices are not (docs/security.md); {BY_A_PERSON}"
             )
-        if PROGRAMS[name].recursive and re.fullmatch(ABOVE, word):
+        if program.recursive and re.fullmatch(ABOVE, word):
             raise CommandProblem(
                 f"{name}: {word} has Secrets or processes below it: name a folder further down; or {BY_A_PERSON}"
             )
@@ -267,13 +330,13 @@ def is_form(form: str, argv: Sequence[str]) -> bool:
 
 def hosts_of(argv: Sequence[str]) -> Iterator[str]:
     """Return the hosts that a program of the table asks, none of one that asks none."""
-    if PROGRAMS[argv[0]].asks:
+    if program_of(argv).asks:
         yield from (found[1] for word in argv[1:] if (found := _HOST_WORD.fullmatch(word)))
 
 
 def paths_of(argv: Sequence[str]) -> Iterator[str]:
     """Return the paths that a program of the table looks into, none of one that looks into none."""
-    if PROGRAMS[argv[0]].reads:
+    if program_of(argv).reads:
         yield from (word for word in argv[1:] if word.startswith("/"))
 
 
@@ -283,7 +346,7 @@ def _compiled(form: str) -> re.Pattern[str]:
 
 
 def _is_taken(argv: Sequence[str]) -> bool:
-    return is_form(f"{argv[0]}{PROGRAMS[argv[0]].form}", argv)
+    return is_form(f"{argv[0]}{program_of(argv).form}", argv)
 
 
 def _has_blank(word: str) -> bool:

@@ -50,7 +50,7 @@ def build(parsed: ParsedCommand) -> Exec:
     target, *words = parsed.arguments
     (found,) = named(parsed, (target,)).objects
     called = tuple(word.text for word in words)
-    if called[0] not in programs.PROGRAMS:
+    if programs.name_of(called[0]) not in programs.PROGRAMS:
         raise NoCommandProblem(
             f"{parsed.spec.verb}: {called[0]!r} is not known to be read-only, so it is not run in a container: "
             f"known are {', '.join(programs.PROGRAMS)}; for any other, {BY_A_PERSON}",

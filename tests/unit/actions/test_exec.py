@@ -319,6 +319,7 @@ def with_services(**spec: object) -> ClusterWithPrograms:
         ("curl -sm 5 http://away.production/", "leads out of the cluster"),
         ("wget -qO- http://api.closed.svc/", "it is protected"),
         ("nc -z ledger.elsewhere 5432", "it is protected"),
+        ("mongosh mongodb://ledger.elsewhere:27017/a --eval 'rs.status()'", "it is protected"),
         ("dig names.elsewhere", "it is the cluster's DNS"),
         ("ping -c 1 missing", "there is no Service missing.production"),
     ],

@@ -23,7 +23,8 @@ UNDERSTOOD = [
 NOT_IN_A_CONTAINER = [
     ("kubectl exec db-0 -- rm -rf /", "'rm' is not known to be read-only"),
     ("kubectl exec db-0 -- /usr/bin/psql -c 'SELECT 1'", "not known to be read-only"),
-    ("kubectl exec db-0 psql -c 'SELECT 1'", "then --, then the program"),
+    ("kubectl exec db-0 psql -c 'SELECT 1'", "write -- before psql"),
+    ("kubectl exec db-0 ls -l /", "-l is not known; write -- before the program"),
     ("kubectl exec pod db-0 -- pg_isready", "one pod or TYPE/NAME, then --"),
     ("kubectl exec db-0 --", "then --, then the program"),
     ("kubectl exec db-0 -- psql -f dump.sql", "option -f not recognized"),

@@ -26,6 +26,13 @@ ps aux
 ps -ef
 ps -eo pid,%mem,args --sort=-rss
 ps aux --sort=-%mem
+top -b -n 1
+top -bn1 -c
+free -h
+iostat -xz 1 5
+nvidia-smi
+nvidia-smi dmon -c 10
+nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader
 env
 printenv PATH
 curl -s http://localhost:8080/health
@@ -53,6 +60,10 @@ redis-cli CONFIG GET maxmemory-policy
 redis-cli SLOWLOG GET 10
 redis-cli MEMORY USAGE key
 redis-cli -p 26379 SENTINEL get-master-addr-by-name mymaster
+netstat -tlnp
+ss -s
+ip -s link show eth0
+ip addr
 etcdctl endpoint health --cluster -w table
 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/k/ca.crt --cert=/etc/k/c --key=/etc/k/key member list
 etcdctl alarm list
@@ -64,6 +75,14 @@ patronictl history
 rabbitmq-diagnostics -q ping
 rabbitmq-diagnostics check_port_listener 5672
 rabbitmqctl list_queues name messages -p /
+mongosh --eval "rs.status()"
+mongosh --quiet --port 27018 --eval "db.serverStatus().wiredTiger.cache"
+mongosh --eval "db.stats(1024*1024)" --quiet
+mongosh mongodb://db:27017/admin --eval "db.adminCommand('ping')"
+mongosh --eval="db.runCommand({ping:1})"
+kafka-topics --bootstrap-server localhost:9092 --list
+bin/kafka-topics.sh --describe --topic orders --bootstrap-server localhost:9092
+/opt/kafka/bin/kafka-consumer-groups.sh --bootstrap-server localhost:9092 --describe --group orders --members
 promtool check config /etc/prometheus/prometheus.yml
 """.strip().splitlines()
 REFUSED = [
@@ -157,6 +176,46 @@ REFUSED = [
     ("rabbitmqctl delete_queue x", "is not taken"),
     ("rabbitmqctl eval x", "is not taken"),
     ("rabbitmq-diagnostics remote_shell", "is not taken"),
+    ("top", "it needs more words"),
+    ("top -b", "is not taken"),
+    ("top -b -n 1 -d 9", "'-d 9' is not taken"),
+    ("free -s 1", "'-s 1' is not taken"),
+    ("iostat -x 1", "'-x 1' is not taken"),
+    ("iostat -x -f /x 1 5", "'-f /x' is not taken"),
+    *(
+        (f"nvidia-smi {each}", "is not taken")
+        for each in ("-r", "-c 1", "-pm 1", "-pl 100", "dmon", "dmon -c 1 -f /x", "-l 1", "-f /x", "drain -m 1")
+    ),
+    *((f"ss {each}", "is not taken") for each in ("-K", "-tK", "-F /x", "-D /x", "-E", "-N x", "-tlnp dst 10.0.0.1")),
+    ("netstat -c", "'-c' is not taken"),
+    *(
+        (f"ip {each}", "is not taken")
+        for each in ("link set eth0 down", "addr flush eth0", "-b /x", "-n x addr", "netns exec x sh", "link show -b")
+    ),
+    *(
+        (f"mongosh {each}", "is not taken")
+        for each in (
+            *('--eval "db.dropDatabase()"', '--eval "rs.status();db.dropDatabase()"', '--eval "rs.stepDown()"'),
+            *('--eval "db.serverStatus().x()"', '--eval "db.stats(f())"', '--eval "db.currentOp().inprog" x.js'),
+            *("--eval \"db.adminCommand('shutdown')\"", 'x.js --eval "rs.status()"', '--shell --eval "rs.status()"'),
+            *('--eval "rs.status()" --eval "rs.status()"', '--eval "rs.status()" -f x.js'),
+            *('-p x --eval "rs.status()"', 'mongodb://a:b@db --eval "rs.status()"'),
+            *('mongodb://10.0.0.1 --eval "rs.status()"', 'mongodb+srv://db --eval "rs.status()"'),
+        )
+    ),
+    *(
+        (f"kafka-{each}", "is not taken")
+        for each in (
+            *("topics --bootstrap-server localhost:9092 --list --delete", "topics --create --topic x"),
+            *("topics --bootstrap-server evil:9092 --list", "topics --list --command-config /x"),
+            *("topics --alter --topic x", "topics --zookeeper zk:2181 --list", "consumer-groups --list --delete"),
+            "consumer-groups --describe --group x --reset-offsets --to-latest --execute",
+        )
+    ),
+    *(
+        (f"{each} --list", "not known to be read-only")
+        for each in ("kafka-console-producer.sh", "/tmp/kafka-topics.sh")
+    ),
     ("promtool check config /run/secrets/x", "is not read"),
     ("promtool tsdb analyze /prometheus", "is not taken"),
     ("pg_isready now", "'now' is not taken"),

@@ -4,7 +4,7 @@ Writes tables into the pages, and the forms of programs into the admission polic
 The tables of verbs and of programs stand in docs/runbooks.md, that of repairs in docs/reliability.md.
 """
 
-from kintsugi.commands.programs import ABOVE, HIDDEN, PROGRAMS, UNSAID
+from kintsugi.commands.programs import ABOVE, HIDDEN, PROGRAMS, SCRIPT, UNSAID
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.commands.template import parse_template
 from kintsugi.commands.verb_definition import VerbDefinition
@@ -38,6 +38,11 @@ def policy() -> str:
         {{
 {forms}
         }}
+    - name: program                         # its name among them: scripts of Kafka have a folder and an ending
+      expression: >-
+        size(variables.words) <= variables.at ? '' : !variables.words[variables.at].matches(r'^{SCRIPT}$') ?
+        variables.words[variables.at] : variables.words[variables.at].substring(
+        variables.words[variables.at].lastIndexOf('/') + 1).replace('.sh', '')
     - name: hidden                          # Secrets, processes and devices, and the settings of Redis that are passwords
       expression: >-
         r'^(?:{HIDDEN}|{UNSAID})$'
