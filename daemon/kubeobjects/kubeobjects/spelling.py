@@ -5,14 +5,14 @@ from collections.abc import Iterable
 _LONG, _SHORT = 6, 3
 """Letters from which a word may have two slips, and one: a shorter word is as near to many others."""
 
-_OTHERS = frozenset({"curlie", "kubectx", "pgsql", "promtail", "routes", "vsc"})
+_OTHERS = frozenset({"curlie", "kubectx", "mongod", "mongos", "pgsql", "promtail", "routes", "vsc"})
 """Words of their own that are near to ours: tools, and types of other distributions and drivers."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """
     Return the known word within two slips of this one, within one of a short word; "" where none is so near. A word that
-    begins otherwise is another one, as `iostat` and `stat`: only its first two letters may be exchanged.
+    begins otherwise is another one, as `vmstat` and `stat`: only its first two letters may be exchanged.
     """
     letters = sum(map(str.isalnum, word))
     if word.lower() in _OTHERS:

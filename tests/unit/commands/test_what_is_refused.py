@@ -116,7 +116,7 @@ def test_capitals_that_are_valid_at_their_place_are_no_placeholder() -> None:
     [
         ("aws ec2 describe-vpcs --vpc-ids <id>", "'aws' is not a known command"),
         ("kubectl debug node/$NODE -- chroot /host", "'kubectl debug' is no command of a runbook"),
-        ("kubectl exec <pod> -- mongosh", "'mongosh' is not known to be read-only"),
+        ("kubectl exec <pod> -- mongo", "'mongo' is not known to be read-only"),
         ("journalctl -u kubelet | grep x", "'journalctl' is not a known command"),
         ("helm get values $(helm ls -q)", "'helm' is not a known command"),
     ],
@@ -318,7 +318,7 @@ FAR = [
     "kubectl auth can-i --zones",
     "kubectl get co",
     "curl -O http://a",
-    "kubectl exec web -- iostat",
+    "kubectl exec web -- mongod",
     "kubectl exec web -- zcat /x",
     "promtail --version",
     "oc get routes",
