@@ -92,7 +92,7 @@ def _line(step: dict[str, Any], imported: Imported) -> str:
         asks = f", asks {step['approve']['question']}" if "approve" in step else ""
         return f"runs {name}: {step['runbook']}{on}{asks}"
     if word == "person":
-        text = step["manual"]["text"].split("\n")[0]
+        text = "; ".join(step["manual"]["text"].split("\n"))
         command = "; ".join(step["manual"].get("command", "").split("\n"))
         return f"person {text}{f': {command}' if command else ''}"
     each = f", for each {step['forEach']}" if "forEach" in step else ""

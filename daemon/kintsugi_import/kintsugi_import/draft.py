@@ -78,6 +78,18 @@ class StepDraft:
     service: str = ""
     source: "list[CommandDraft]" = field(default_factory=list)
 
+    def go_on(self, text: str, commands: "Sequence[CommandDraft]") -> None:
+        """Let a person do more in this step. What is said after its first command stands between the commands, too, as a comment."""
+        texts = [f"Expected: {self.expected}"] if self.expected else []
+        if text and text not in self.text.split("\n"):
+            texts.append(text)
+            self.name = textwrap.shorten(f"{self.name.rstrip('.。:：')}; {text}", _MOST_NAME, placeholder=" …")
+        self.expected = ""
+        self.text = "\n".join([self.text, *texts])
+        lines = [self.command, *(f"# {each}" for each in texts)] if self.command else []
+        self.source += commands
+        self.command = "\n".join([*lines, *(each.text for each in commands)])
+
 
 @dataclass(kw_only=True, slots=True)
 class CommandDraft:
@@ -192,8 +204,8 @@ class _Drafting:
     """
     Drafts one procedure. `values` are expressions by the names that the page has given a value; `computed` are parameters to which it
     gives one itself, so that the alert's label is another one; `lists` are expressions by what earlier looks have listed. `most` are
-    the commands that it may have. `apart` is True after the text of a numbered item or an alternative: a person's next step is one of
-    its own.
+    the commands that it may have. `apart` is True after the text of an alternative: a person's next step is one of its own. So is that
+    of a numbered item behind such a step, which is `conditional`.
     """
 
     procedure: Procedure
@@ -209,7 +221,8 @@ class _Drafting:
     computed: set[str] = field(default_factory=set)
     lists: dict[Listed, str] = field(default_factory=dict)
     began: int = 0
-    apart: bool = True
+    apart: bool = False
+    conditional: bool = False
 
     def draft(self, elements: Sequence[Element]) -> Procedure:
         """Read the elements in order."""
@@ -267,7 +280,7 @@ class _Drafting:
             case Label.TRIGGER if self.group.role is Role.ROLLBACK and (after := duration_in(value)):
                 self.procedure.after = after
                 return
-        self.apart |= passage.marker is Marker.NUMBER or alternative(passage.text)
+        self.apart |= alternative(passage.text) or (passage.marker is Marker.NUMBER and self.conditional)
         found = [(code, [] if forbidden(passage.text, code.text) else statements(code)) for code in passage.codes]
         any_command = any(each for _, each in found)
         name = self._sentence(passage, found) or (self.lead if any_command else "")
@@ -439,18 +452,21 @@ class _Drafting:
         return "" if parameter in self.computed else label_of(parameter, place.kind.singular if place else "")
 
     def _add_person(self, text: str, commands: list[CommandDraft], line: int, *, merge: bool = False) -> None:
-        """Add a step for a person, or let the person's step before it have this command, too."""
+        """Add a step for a person, or let the person's step before it go on with this: a person is asked once for what follows."""
         last = self.group.steps[-1] if self.group.steps else None
         apart, self.apart = self.apart, False
-        if last is not None and last.reading is None and (merge or (last.command and commands and not apart)):
-            last.source += commands
-            last.text = last.text if text in last.text or not text else f"{last.text}\n{text}"
-        else:
-            text = text or self.group.name
-            name = shortened(text or (commands[0].text if commands else ""))
-            last = StepDraft(id=self._id(name, ""), name=name, line=line, text=text or name, source=list(commands))
-            self.group.steps.append(last)
-        last.command = "\n".join(each.text for each in last.source)
+        if last is not None and last.reading is None and (merge or not (apart and (commands or last.command))):
+            last.go_on(text, commands)
+            return
+        self.conditional = apart
+        text = text or self.group.name
+        name = shortened(text or (commands[0].text if commands else ""))
+        said = "\n".join(each.text for each in commands)
+        self.group.steps.append(
+            StepDraft(
+                id=self._id(name, ""), name=name, line=line, text=text or name, command=said, source=list(commands)
+            )
+        )
 
     def _expect(self, expected: str) -> None:
         """Let the nearest look of the section whose result this phrase is about expect it."""

@@ -18,6 +18,10 @@ class Role(StrEnum):
 
 
 _ROLES: tuple[tuple[Role, str], ...] = (
+    (
+        Role.TEXT,
+        r"post[- ]?(incident|mortem)|after the incident|prevention|preventive|follow[- ]?ups?\b|long[- ]?term|lessons|再発防止|事後",
+    ),
     (Role.ROLLBACK, r"roll(ing)?[ -]?back|revert|back[ -]?out|ロールバック|切り戻し"),
     (Role.ESCALATION, r"escalat|contact|further help|エスカレーション|連絡先"),
     (Role.PREREQUISITES, r"pre-?requisite|requirement|before (you )?(begin|start)|preparation|setup|前提|事前|準備"),
@@ -36,7 +40,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ),
 )
 _ALTERNATIVE = re.compile(
-    r"\b(scenario|option|alternative|case|cause|approach|method)\b\s*([A-Z0-9#]|:)|if (needed|necessary|required)|^if\b|optional|必要に応じて|場合|シナリオ|オプション",
+    r"\b(scenario|option|alternative|case|cause|approach|method)\b\s*([A-Z0-9#]|:)|if (needed|necessary|required)|^(only )?if\b|last resort|optional|必要に応じて|場合|シナリオ|オプション",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^\s*([A-Za-z][A-Za-z ]{1,30}|[^\x00-\x7f]{2,14}(?: ?ID)?)\s*[:：]\s*(.*)$", re.DOTALL)
