@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from kintsugi.catalog import Source, load_sources
 from kintsugi_import.command import Imported, import_page, summary
 from kintsugi_import.reading import Handling
 from tests.unit.project.tree import ROOT
@@ -127,6 +128,31 @@ def test_the_three_runbooks_of_the_documentation_are_what_the_import_makes_of_th
     imported = import_page(Path("service-recovery.ja.md"), Path("runbooks"))
     assert [each.text for each in imported] == documents
     assert [line for each in imported for line in summary(each)] == said.splitlines()
+
+
+SHELL_BLOCK = "```sh\n{}\n```\n"
+
+
+def test_each_section_about_a_restore_becomes_a_step_of_its_own(tmp_path: Path) -> None:
+    page = tmp_path / "disaster.md"
+    page.write_text(
+        "# Disaster\nBackups: s3://backups/db/\n"
+         "## Restore\n" + SHELL_BLOCK.format("kubectl get pods")
+        + "".join(f"## {each}\n" + SHELL_BLOCK.format("pg_restore -d app dump") for each in ("Orders", "Users"))
+    )  # fmt: skip
+    [imported] = import_page(page)
+    assert [step.runbook for step in imported.procedure.steps] == ["", "database-restore", "database-restore"]
+
+
+@pytest.mark.parametrize("odd", ["\x90", "\x07", "\x7f", "\x85", "\u2028", "\ufffe"])
+def test_a_character_that_yaml_cannot_have_is_replaced(odd: str, tmp_path: Path) -> None:
+    page = tmp_path / "odd.md"
+    page.write_text(
+        f"# A{odd}b\nSay{odd} this.\n\nThen{odd} do:\n" + SHELL_BLOCK.format(f"aws s3 ls  # a{odd}b\naws x{odd}")
+    )
+    [imported] = import_page(page)
+    load_sources([Source(name="page.yaml", content=imported.text.encode())])
+    assert "aws x\N{REPLACEMENT CHARACTER}" in imported.text
 
 
 def documented(heading: str) -> list[str]:

@@ -23,6 +23,8 @@ _RULE = """\
 # Every service gets this rule: it begins when the alert is about the service. Each change of the runbook asks a person.
 """
 _WIDTH = 118
+_NOT_PRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What YAML 1.2 has in no document (5.1, c-printable), and what YAML 1.1 takes for ends of lines: a comment cannot escape it."""
 _HOLE = re.compile(r"\$\{")
 _USED = re.compile(r"\bparams\.([a-z][a-z0-9_]*)")
 _AT_STEP = re.compile(r"spec\.(?:rollback\.)?steps\[\d+\](?:\.steps\[\d+\])?")
@@ -125,6 +127,7 @@ class _Writer:
             text += "  rollback:\n" + _indented(_dump(after) if after else "", 4)
             text += "    steps:\n" + _indented(undo, 6) if undo else ""
         text = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+        text = _NOT_PRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
         has_values = all("from" in each or "default" in each for each in parameters.values())
         return Written(text=text + (self._rule() if has_values else ""), places=self.places)
 

@@ -72,7 +72,9 @@ def restore_by_runbook(procedure: Procedure) -> None:
         said = [step.text or step.name for step in group.steps]
         group.texts += [f"{RESTORE} does the following, and asks a person before it changes anything.", *said]
         name = group.name or procedure.title
-        step = StepDraft(id="restore", name=name, line=group.line, text="\n".join([name, *said]), runbook=RESTORE)
+        taken = any(step.id == "restore" for step in procedure.steps)
+        own = f"restore_{group.line}" if taken else "restore"
+        step = StepDraft(id=own, name=name, line=group.line, text="\n".join([name, *said]), runbook=RESTORE)
         step.question, step.source = f"{name}: {backups}", commands
         group.steps, group.question = [step], ""
         procedure.after = procedure.after or _AS_LONG_AS_A_RESTORE
