@@ -73,7 +73,7 @@ spec:
 """
 """What a user adds to the shipped runbooks."""
 
-THREE_LINES = [
+THREE_LINES: Sequence[Mapping[str, Any]] = [
     {"name": "shop-front", "namespace": "production", "workload": "deployment/web-app-deployment"},
     {
         "name": "shop-store",
@@ -174,6 +174,18 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "the right to Secrets everywhere": ({"rbac": {"readSecrets": ["*"]}}, "rbac/readSecrets/0"),
     "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: set the name of the existing account"),
 }
+
+
+PAGE_OF_ALERT = """\
+# Web pods hang
+
+- Look at the pod: `kubectl -n $NAMESPACE describe pod $POD`
+- Look at all pods: `kubectl -n $NAMESPACE get pods`
+- Look at its log: `kubectl -n $NAMESPACE logs $POD --tail=3`
+- Look at its Events: `kubectl -n $NAMESPACE events --for=pod/$POD`
+- Look at its certificates: `kubectl -n $NAMESPACE get configmap kube-root-ca.crt`
+- Delete it: `kubectl -n $NAMESPACE delete pod $POD`
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -393,6 +405,7 @@ def room(cluster: RealCluster, helm: Helm) -> Iterator[None]:
     clear(cluster, NAME)
     for each in ("kintsugi-webhook", "kintsugi-operators", "elsewhere"):
         remove(cluster, "secret", each, NAME)
+    remove(cluster, "configmap", "pages", NAME)
 
 
 def open_run(daemon: InstalledDaemon) -> str:
@@ -430,6 +443,40 @@ def test_installed_by_helm_with_a_service_of_three_lines_it_heals_a_pod_that_cra
     story.within(180).ends("recovered", service="shop-front")
     assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
     assert story.answers(web) == 200
+
+
+def test_a_page_that_the_chart_mounts_is_read_by_its_alert_and_nothing_is_changed(
+    cluster: RealCluster, web: str, names: None, helm: Helm, room: None, product_image: str
+) -> None:
+    """With the rights that the chart grants."""
+    metadata = {"name": "pages", "namespace": NAME}
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"WebPodHangs.md": PAGE_OF_ALERT}}
+    )
+    service = {**THREE_LINES[0], "rules": {"alerts": {"enabled": False}}}
+    pages, settings = {"configMaps": ["pages"]}, {"deadlines": PATIENT}
+    _, _, story = installed(cluster, helm, product_image, services=[service], pages=pages, settings=settings)
+    before, named = story.uids(), story.pods()[0]["metadata"]["name"]
+
+    labels = {"alertname": "WebPodHangs", "namespace": "production", "pod": named}
+    story.at("an alert without a rule fires", lambda: story.alert("firing", labels))
+
+    incident = story.within(60).ends("needs-operator", service="shop-front")
+    head, _, report = incident["reason"].partition("\n")
+    assert "the page WebPodHangs.md (sha256:" in head
+    assert [each.partition(": ")[0] for each in report.split("\n") if not each.startswith("    ")] == [
+        "Found:",
+        f"  kubectl describe pod {named} -n production",
+        "  kubectl get pods -n production -l app=web-app",
+        f"  kubectl logs pod/{named} -n production --tail=3",
+        f"  kubectl events --for=pod/{named} -n production",
+        "Left to a person, as on the page:",
+        "  Delete it",
+        "  $ kubectl -n $NAMESPACE delete pod $POD",
+        "Not read:",
+        "  kubectl get configmap kube-root-ca.crt -n production",
+    ]
+    assert (story.writes(), story.uids()) == ([], before)
 
 
 def pushed(image: str) -> Mapping[str, str]:

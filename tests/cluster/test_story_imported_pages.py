@@ -25,17 +25,6 @@ PAGE = Path(__file__).parents[1] / "pages" / "pages" / "service-recovery.ja.md"
 PACE = 0.1
 """What every duration is multiplied by."""
 
-PAGE_OF_ALERT = """\
-# Web pods hang
-
-- Look at the pod: `kubectl -n $NAMESPACE describe pod $POD`
-- Look at all pods: `kubectl -n $NAMESPACE get pods`
-- Look at its log: `kubectl -n $NAMESPACE logs $POD --tail=3`
-- Look at its Events: `kubectl -n $NAMESPACE events --for=pod/$POD`
-- Look at its certificates: `kubectl -n $NAMESPACE get configmap kube-root-ca.crt`
-- Delete it: `kubectl -n $NAMESPACE delete pod $POD`
-"""
-
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Path:
@@ -181,34 +170,3 @@ def test_the_page_s_full_stack_recovery_restores_the_database_recovers_the_cache
         "stack: section_5/phase_113",
         "stack: phase_118",
     ]
-
-
-def test_a_page_is_read_by_its_alert_and_nothing_is_changed(
-    cluster: RealCluster, web: str, production: str, daemon: StartDaemon, tmp_path: Path
-) -> None:
-    pages = tmp_path / "pages"
-    pages.mkdir()
-    (pages / "WebPodHangs.md").write_text(PAGE_OF_ALERT)
-    story = ClusterStory(cluster, production, daemon(environment={"KINTSUGI_PAGES__DIRECTORY": str(pages)}))
-    story.begin(good="web-service")
-    before, named = story.uids(), story.pods()[0]["metadata"]["name"]
-
-    labels = {"alertname": "WebPodHangs", "namespace": production, "pod": named}
-    story.at("an alert without a rule fires", lambda: story.alert("firing", labels))
-
-    incident = story.within(60).ends("needs-operator", service="web-service")
-    head, _, report = incident["reason"].partition("\n")
-    assert "the page WebPodHangs.md (sha256:" in head
-    assert [each.partition(": ")[0] for each in report.split("\n") if not each.startswith("    ")] == [
-        "Found:",
-        f"  kubectl describe pod {named} -n {production}",
-        f"  kubectl get pods -n {production} -l app=web-app",
-        f"  kubectl logs pod/{named} -n {production} --tail=3",
-        f"  kubectl events --for=pod/{named} -n {production}",
-        "Left to a person, as on the page:",
-        "  Delete it",
-        "  $ kubectl -n $NAMESPACE delete pod $POD",
-        "Not read:",
-        f"  kubectl get configmap kube-root-ca.crt -n {production}",
-    ]
-    assert (story.writes(), story.uids()) == ([], before)

@@ -18,7 +18,7 @@ from kintsugi.kube.execution import Executed
 from kintsugi.model.command import ObjectName
 from kubeobjects import unstructured
 from kubeobjects.kept import LabelSelector, Pod
-from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, Resource
+from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, SERVICES, Resource
 from kubeobjects.unstructured import Unstructured
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
@@ -36,12 +36,21 @@ _WRONG_USE = (b"invalid option", b"unrecognized option", b"Usage:")
 
 
 async def pods_of(kube: KubeClient, asked: ObjectName, namespace: str) -> Sequence[Unstructured]:
-    """Read the pod, or the pods that the workload has made. Raises NotFound also for another object of that name."""
+    """
+    Read the pod, the pods that the workload has made, or those that the Service selects. Raises NotFound also for another object of
+    that name, ProbeFailed for a Service without a selector.
+    """
     obj = await kube.get(asked.resource, asked.name, namespace)
     if asked.uid and unstructured.uid(obj) != asked.uid:
         raise NotFound(f"{asked} (uid {asked.uid}) is gone: another one has its name", status=404)
     if asked.resource == PODS:
         return [obj]
+    if asked.resource == SERVICES:
+        selector = unstructured.nested_map(obj, "spec", "selector")
+        if not selector:
+            raise ProbeFailed(f"{asked} has no selector: name a pod or a workload")
+        labels = ",".join(f"{key}={value}" for key, value in selector.items())
+        return (await kube.list(PODS, namespace, labels=labels)).items
     return await _made_by(kube, asked, obj)
 
 

@@ -11,10 +11,10 @@ from kubeobjects.resources import Resource
 
 READABLE = tuple(each for each in of.RESOURCES if each not in (of.SECRETS, of.POD_METRICS, of.NODE_METRICS))
 ROLLED_OUT = of.WORKLOADS
-WITH_PODS = (of.PODS, *ROLLED_OUT, of.REPLICASETS, of.JOBS)
+WITH_PODS = (of.PODS, *ROLLED_OUT, of.REPLICASETS, of.JOBS, of.SERVICES)
 MARKABLE = (
     *WITH_PODS,
-    *(of.CRONJOBS, of.SERVICES, of.INGRESSES, of.PVCS, of.PVS, of.NODES, of.HPAS, of.PDBS, of.STORAGECLASSES),
+    *(of.CRONJOBS, of.INGRESSES, of.PVCS, of.PVS, of.NODES, of.HPAS, of.PDBS, of.STORAGECLASSES),
     *(of.NAMESPACES, of.CONFIGMAPS),
 )
 PATCHABLE = MARKABLE[:-2]

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from kintsugi.commands.arg_types import Shape
+from kintsugi.commands.command_problem import CommandProblem
 
 IN_ANGLES = re.compile(r"<([A-Za-z][\w .:/-]{0,60})>")
 SHELL_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|[0-9?@*#!])")
@@ -47,9 +48,19 @@ class LeftOpen:
     offset: int = 0
 
 
+class LeftOpenProblem(CommandProblem):
+    """A line that would be a command if what it leaves open were written as values."""
+
+    def __init__(self, message: str, values: Sequence[LeftOpen]) -> None:
+        super().__init__(message, offset=min(each.offset for each in values))
+        self.values = tuple(values)
+
+
 def parameter_name(text: str) -> str:
     """Return the name of a parameter for what a page calls a value, of at most four words."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", _OF_LABELS.sub("", re.sub(r"-X{3,}", "", text.strip()))).lower()
+    words = re.sub(
+        r"(?<=[a-z0-9])(?=[A-Z])", "_", _OF_LABELS.sub("", re.sub(r"-[Xx]{3,}(?:-[XxYy]{3,})*$", "", text.strip()))
+    ).lower()
     plain = "_".join(re.sub(r"[^a-z0-9]+", "_", words).strip("_").split("_")[:_MOST_WORDS])
     return plain if plain[:1].isalpha() else f"value_{plain}".rstrip("_")
 

@@ -135,6 +135,10 @@ _MONGO = (
 """Whole expressions: of those that a shell of JavaScript takes, the ones that are known to only ask. \\x22 and \\x27 are quotes."""
 
 _KAFKA = (r"--bootstrap-server[= ](?:localhost|127\.0\.0\.1):[0-9]{1,5}",)
+_CILIUM = (
+    "status(?: --(?:brief|verbose))?|encrypt status|(?:endpoint|identity|ip|node|service) list|bpf ct list global|"
+    "bpf (?:endpoint|ipcache|lb|nat) list"
+)
 _CEPH = (
     *("-s|status|health(?: detail)?|df(?: detail)?|versions|quorum_status|fs status", "(?:mon|mgr|pg) stat"),
     "osd (?:tree|df(?: tree)?|stat|status|perf|pool stats)",
@@ -283,6 +287,23 @@ PROGRAMS: Mapping[str, ReadOnlyProgram] = {
             (*_KAFKA, f"--group[= ]{_NAME}", "--(?:all-groups|members|state|offsets|verbose)"), "--list|--describe"
         ),
     ),
+    **dict.fromkeys(
+        ("cilium", "cilium-dbg"),
+        ReadOnlyProgram(
+            usage="cilium[-dbg] status [--brief|--verbose]|encrypt status|endpoint|identity|ip|node|service list"
+            "|bpf ct list global|bpf endpoint|ipcache|lb|nat list [-o json]",
+            form=_around(("(?:-o ?|--output[= ])json",), _CILIUM),
+        ),
+    ),
+    "cilium-health": ReadOnlyProgram(
+        usage="cilium-health status [--succinct] [--verbose]", form=" status(?: --(?:succinct|verbose))*"
+    ),
+    "chronyc": ReadOnlyProgram(
+        usage="chronyc [-n] tracking|activity|sources [-v]|sourcestats [-v]",
+        form=r"(?: -n)? (?:tracking|activity|sources(?: -v)?|sourcestats(?: -v)?)",
+    ),
+    "date": ReadOnlyProgram(usage="date [-u] [+FORMAT]", form=r"(?: -u| --utc)?(?: \+[%A-Za-z0-9:./_-]+)?"),
+    "vault": ReadOnlyProgram(usage="vault status [-format=json]", form=" status(?: -format=(?:json|yaml|table))?"),
     "promtool": ReadOnlyProgram(
         usage="promtool check config|rules [--syntax-only] PATH…",
         form=f" check (?:config|rules){_files('--syntax-only|--lint=[a-z-]+')}",

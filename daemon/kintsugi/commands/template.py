@@ -13,7 +13,7 @@ from functools import partial
 from kintsugi.commands.arg_types import NAME, REFERENCE, TEXT, ArgType, Shape
 from kintsugi.commands.command_problem import CommandProblem, NoCommandProblem
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ObjectArg, ParsedCommand
-from kintsugi.commands.left_open import OF_A_SHELL, LeftOpen, parameter_name, phrase, pieces, type_for
+from kintsugi.commands.left_open import OF_A_SHELL, LeftOpen, LeftOpenProblem, parameter_name, phrase, pieces, type_for
 from kintsugi.commands.line import check_verb, read
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType, object_type
@@ -226,7 +226,7 @@ def _template(
         raise places.with_left_open(problem) from problem
     places.unread = True
     if left := places.left_open():
-        raise CommandProblem(f"{line.spec.verb}: {places.phrase()}", offset=min(each.offset for each in left))
+        raise LeftOpenProblem(f"{line.spec.verb}: {places.phrase()}", left)
     verb = definition_of(sample)
     return replace(
         made,

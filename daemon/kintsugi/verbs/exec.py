@@ -21,7 +21,6 @@ from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_problem import BY_A_PERSON, CommandProblem, NoCommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import WITH_PODS
-from kintsugi.commands.queries import psql_of
 from kintsugi.commands.references import named, place_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option, option
@@ -37,7 +36,7 @@ from kubeobjects import predicates, unstructured
 from kubeobjects import resources as of
 from kubeobjects.kept import Pod
 from kubeobjects.lines import quoted
-from kubeobjects.resources import PODS
+from kubeobjects.resources import PODS, SERVICES
 from kubeobjects.spelling import nearest
 from kubeobjects.unstructured import Unstructured
 
@@ -46,7 +45,7 @@ _SAMPLES = ("sample", "/sample", "1")
 
 
 def build(parsed: ParsedCommand) -> Exec:
-    """Build `kubectl exec` of a program that only looks, in a pod or in one of a workload's pods."""
+    """Build `kubectl exec` of a program that only looks, in a pod or in one of the pods of a workload or a Service."""
     target, *words = parsed.arguments
     (found,) = named(parsed, (target,)).objects
     called = tuple(word.text for word in words)
@@ -121,16 +120,16 @@ class ExecVerb(ProbeVerb[Exec]):
     ) -> Result:
         """Run the program. Raises ProbeFailed when no container can take it, OutcomeUnknown when its end was not seen."""
         pods = sorted(await pods_of(clients.kube, command.object, command.namespace), key=unstructured.name)
-        one = command.object.resource == PODS
-        if command.argv[0] == "psql":
-            asked = psql_of(command.argv)
-            if one:
-                container = running(pods[0], command.container)
-            else:
-                place = (command.object, command.container)
-                container = await psql.primary(clients.containers, pods, place, asked, deadline)
-            return await psql.inside(clients.containers, container, asked, deadline)
-        container = running(pods[0], command.container) if one else _first_ready(pods, command)
+        question = self.question(command)
+        if question is not None and command.object.resource not in (PODS, SERVICES):
+            place = (command.object, command.container)
+            container = await psql.primary(clients.containers, pods, place, question, deadline)
+        elif command.object.resource == PODS:
+            container = running(pods[0], command.container)
+        else:
+            container = _first_ready(pods, command)
+        if question is not None:
+            return await psql.inside(clients.containers, container, question, deadline)
         pod = next(each for each in pods if unstructured.name(each) == container.pod)
         await container_secrets.check(clients, pod, container.name, command.argv)
         executed = await clients.containers.run(container, command.argv, within=deadline)

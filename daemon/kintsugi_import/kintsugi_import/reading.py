@@ -1,14 +1,15 @@
 """Decides about one command of a page: Kintsugi runs it, a person does it, or it needs no step, and why."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands.arg_types import REFERENCE
 from kintsugi.commands.kinds import SECRETS_STAY
-from kintsugi.commands.left_open import parameter_name
+from kintsugi.commands.left_open import LeftOpen, LeftOpenProblem, parameter_name
 from kintsugi.commands.template import ArgTemplate, ParsedTemplate
 from kintsugi.expressions import Expression, ExpressionProblem
 from kintsugi_import.results import (
@@ -22,7 +23,7 @@ from kintsugi_import.results import (
     kinds_of,
     namespace_of,
 )
-from kintsugi_import.shell import KUBECTL, LONGEST, Statement
+from kintsugi_import.shell import IN_BRACKETS, KUBECTL, LONGEST, Statement
 from kubeobjects.resources import SECRETS
 
 
@@ -89,12 +90,17 @@ _FILTERS = frozenset(
         "rg",
         "nl",
         "tac",
+        "findstr",
+        "select-object",
+        "select-string",
     }
 )
 """The programs behind a pipe that only shorten or reorder what a person sees."""
 
 _NO_FILTER = re.compile(r"\bsystem\(|\bsh\b|-i\b")
-_IN_FRONT = re.compile(r"^(?:sudo(?:\s+-\w+)*\s+|time\s+|watch(?:\s+-[nd]\s*[\d.]*)*\s+(?:--\s+)?)+")
+_IN_FRONT = re.compile(
+    r"^(?:sudo(?:\s+-\w+)*\s+|(?:k3s|microk8s)\s+(?=kubectl\s)|time\s+|watch(?:\s+-[nd]\s*[\d.]*)*\s+(?:--\s+)?)+"
+)
 _OTHER_CLUSTER = re.compile(r"\s--(?:context|kubeconfig|cluster)[= ](?:\"[^\"]*\"|'[^']*'|\S+)")
 _WATCH = re.compile(r"\s(?:-w|--watch(?:-only)?)(?:=true)?(?=\s|$)")
 _FORCED = re.compile(r"\s(?:--force(?:=true)?|--grace-period[= ]0|--now(?:=true)?)(?=\s|$)")
@@ -115,12 +121,9 @@ _RUN_ONCE = re.compile(r"^(?:kubectl|oc) (?=.*--rm\b)(.*\brun .*?) -- (.+)$")
 _SHORT_HOST = re.compile(r"(?<=\shttp://)(?!localhost\b)[a-z][a-z0-9-]*(?=[:/ ]|$)")
 _GLOB = re.compile(r"(?<= )(/[\w./-]*)/[\w.-]*\*[\w.*-]*(?= |$)")
 _LOCALHOST = re.compile(r"\b(localhost|127\.0\.0\.1)\b")
-_PLACEHOLDERS = re.compile(
-    r"<([A-Za-z][^<>\n]{0,60})>|\{\{\s*\$?\.?([A-Za-z][\w. -]{0,60})\s*\}\}|(?<=[\s=/:\"'])\[([A-Za-z][A-Za-z0-9_ -]{1,40})\](?=[\s/:\"']|$)"
-    r"|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|(?<=[\s=/:])\{([A-Za-z][A-Za-z0-9_-]{1,40})\}(?=[\s/:]|$)"
-)
+_PLACEHOLDERS = re.compile(r"<([A-Za-z][^<>\n]{0,60})>|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|" + IN_BRACKETS)
 _CAPITALS = re.compile(
-    r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB))[A-Z]+(?:[_-][A-Z]+)*)(?=[\s/:]|$)"
+    r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB|[A-Z]+[_-]HOST))[A-Z]+(?:[_-][A-Z]+)*|[a-z0-9][a-z0-9.-]*-x{3,}(?:-[xy]{3,})*)(?=[\s/:]|$)"
 )
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
 _OF_NODES = frozenset({"cordon", "uncordon", "drain"})
@@ -139,14 +142,23 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     name is a parameter.
     """
 
-    def value(name: str) -> str:
-        return f"${{{values.get(name) or values.get(parameter_name(name)) or f'params.{parameter_name(name)}'}}}"
-
     def hole(found: re.Match[str]) -> str:
-        return value(next(group for group in found.groups() if group))
+        return _value(next(group for group in found.groups() if group), values)
 
     pieces = re.split(r"(\$\{(?:params|steps|service|each)\b[^}]*\})", _PLACEHOLDERS.sub(hole, text))
     return "".join(each if at % 2 else _CAPITALS.sub(hole, each) for at, each in enumerate(pieces))
+
+
+def _value(name: str, values: Mapping[str, str]) -> str:
+    return f"${{{values.get(name) or values.get(parameter_name(name)) or f'params.{parameter_name(name)}'}}}"
+
+
+def _filled(line: str, left: Sequence[LeftOpen], values: Mapping[str, str]) -> str:
+    """Write what the grammar takes for a placeholder, such as the N of `web-N`, as `with_values` writes the others."""
+    for each in left:
+        alone = rf"(?<![A-Za-z0-9]){re.escape(each.written)}(?![A-Za-z0-9])"
+        line = _value(each.name, values).join(re.split(alone, line))
+    return line
 
 
 def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
@@ -169,7 +181,7 @@ def read_statement(statement: Statement, values: Mapping[str, str]) -> Reading:
     notes = [f"without {_shown(each)}" for each in statement.filters]
     line, format_note = _without_format(line)
     line, more = _normal(with_values(line, values))
-    reading = _parsed(line)
+    reading = _parsed(line, values)
     if format_note and reading.run and SECRETS in kinds_of(reading.run):
         return _person(SECRETS_STAY)
     if statement.filters and (piped := _for_each_piped(statement, reading)) is not None:
@@ -195,6 +207,7 @@ def _normal(line: str) -> tuple[str, tuple[str, ...]]:
         line = _SHORT_HOST.sub(lambda host: f"{host[0]}.{place}", line)
     if line.split()[0] in KUBECTL:
         line = re.sub(r"^oc(?= (?!adm ))", "kubectl", line).replace(" --delete-local-data", " --delete-emptydir-data")
+        line = re.sub(r"^kubectl argo rollouts get rollouts? ", "kubectl get rollouts.argoproj.io ", line)
         line = _NAMED_EVERYWHERE.sub(r"\1 --field-selector=metadata.name=\2", line)
         own, dashes, rest = line.partition(" -- ")
         of_verb = [pattern for verb, pattern in _FALLS_AWAY if verb in own]
@@ -215,9 +228,12 @@ def _without_format(command: str) -> tuple[str, tuple[str, ...]]:
     return _FORMAT.sub("", command), tuple(f"without {found[0].strip()}" for found in _FORMAT.finditer(command))
 
 
-def _parsed(line: str) -> Reading:
+def _parsed(line: str, values: Mapping[str, str] = MappingProxyType({})) -> Reading:
     try:
         template = parse_template(line, SCOPE)
+    except LeftOpenProblem as problem:
+        filled = _filled(line, problem.values, values)
+        return _parsed(filled, values) if filled != line else _person(_reason(str(problem)))
     except (CommandProblem, ExpressionProblem) as problem:
         several = _for_each_selected(line) or _for_each_named(line)
         return several if several is not None else _person(_reason(str(problem)))
@@ -348,7 +364,7 @@ def _is_filter(text: str) -> bool:
     """Return whether a pipe or a redirect only shortens the output, or puts it somewhere else."""
     if re.match(r"[\d&]*>", text):
         return True
-    first = text.split(maxsplit=1)[0] if text.split() else ""
+    first = text.split(maxsplit=1)[0].lower() if text.split() else ""
     return first in _FILTERS and not (_NO_FILTER.search(text) and first in ("awk", "sed"))
 
 

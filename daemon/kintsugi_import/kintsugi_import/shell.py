@@ -151,11 +151,12 @@ _PROMPT = re.compile(
     r"^\s*(?:(?:\[[\w.-]+@[^\]$#]*\]|[\w.-]+@[^\s$#]*)\s*)?[$%](?:\s+|$)"
     r"|^\s*(?:(?:\[[\w.-]+@[^\]$#]*\]|[\w.-]+@[^\s$#]*)\s*)?[#>]\s+(?=(?:kubectl|oc)\s)|^\s*(?:sh|bash)-[\d.]+[#$]\s+"
 )
-_PLACEHOLDER = re.compile(
-    r"<(?!<)([A-Za-z][^<>\n|&;]{0,60})>|\{\{\s*\$?\.?([A-Za-z][\w. -]{0,60})\s*\}\}|(?<=[\s=/:\"'])\[([A-Za-z][A-Za-z0-9_ -]{1,40})\](?=[\s/:\"']|$)"
-    r"|(?<=[\s=/:])\{([A-Za-z][A-Za-z0-9_-]{1,40})\}(?=[\s/:]|$)",
-    re.MULTILINE,
+IN_BRACKETS = (
+    r"\{\{\s*\$?\.?([A-Za-z][\w. -]{0,60})\s*\}\}|(?<=[\s=/:\"'])\[([A-Za-z][A-Za-z0-9_ -]{1,40})\](?=[\s/:\"']|$)"
+    r"|(?<=[\w\s=/:.,\"'-])\{(?!end\})([A-Za-z][A-Za-z0-9_-]{0,40})\}(?=[\s/:.,_\"'-]|$)"
 )
+"""What a page leaves open, in brackets: `{{ $labels.pod }}`, `[pod]`, `web-{number}`; `{end}` is jsonpath's own."""
+_PLACEHOLDER = re.compile(r"<(?!<)([A-Za-z][^<>\n|&;]{0,60})>|" + IN_BRACKETS, re.MULTILINE)
 _MARK = re.compile(r"PLACEHOLDER_(\d+)_")
 _WORD = re.compile(r"\s*([^\s|;&]+)")
 _NAMED = re.compile(r"^\s*[-*•]?\s*(?:\d+[.)]\s*)?([A-Z][^:|`$]{1,60}):\s+(?=(?:kubectl|oc)\s)")

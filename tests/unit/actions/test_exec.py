@@ -108,6 +108,25 @@ async def test_another_program_goes_to_the_first_pod_that_is_ready() -> None:
     assert [name for name, _ in cluster.ran] == ["db-1"]
 
 
+@pytest.mark.parametrize("program", ["redis-cli PING", "psql -U postgres -c 'SELECT 7 AS seven'"])
+async def test_a_program_in_a_service_goes_to_the_first_ready_pod_that_it_selects(program: str) -> None:
+    """Also a question: a Service of standbys is asked for what a standby says."""
+    cluster = ClusterWithPrograms("db-0", "db-1", "db-2", ready=["db-1", "db-2"])
+    cluster.add(service("db-r", "production", selector={"role": "reader"}))
+    for name in ("db-1", "db-2"):
+        cluster.at(PODS, name)["metadata"]["labels"] = {"role": "reader"}
+    cluster.says = lambda _pod, _words: said('[{"seven":7}]')
+    await cluster.ask(f"kubectl exec svc/db-r -- {program}")
+    assert [name for name, _ in cluster.ran] == ["db-1"]
+
+
+async def test_a_service_without_a_selector_has_no_pod_for_a_program() -> None:
+    cluster = ClusterWithPrograms("db-0")
+    cluster.add(service("db", "production"))
+    with pytest.raises(ProbeFailed, match="service/db has no selector: name a pod or a workload"):
+        await cluster.ask("kubectl exec svc/db -- pg_isready")
+
+
 async def test_a_program_that_fails_has_answered() -> None:
     cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, _words: said(err="no response", code=2)

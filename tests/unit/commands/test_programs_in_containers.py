@@ -83,6 +83,15 @@ mongosh --eval="db.runCommand({ping:1})"
 kafka-topics --bootstrap-server localhost:9092 --list
 bin/kafka-topics.sh --describe --topic orders --bootstrap-server localhost:9092
 /opt/kafka/bin/kafka-consumer-groups.sh --bootstrap-server localhost:9092 --describe --group orders --members
+cilium status --brief
+cilium-dbg status --verbose -o json
+cilium service list
+cilium bpf ct list global
+cilium-health status --succinct
+chronyc -n sources -v
+date
+date -u +%s
+vault status -format=json
 promtool check config /etc/prometheus/prometheus.yml
 """.strip().splitlines()
 REFUSED = [
@@ -215,6 +224,29 @@ REFUSED = [
     *(
         (f"{each} --list", "not known to be read-only")
         for each in ("kafka-console-producer.sh", "/tmp/kafka-topics.sh")
+    ),
+    *(
+        (f"cilium {each}", "is not taken")
+        for each in (
+            "endpoint disconnect 1",
+            "bpf lb delete 1",
+            "config Debug=true",
+            "bpf ct flush global",
+            "status --host x",
+        )
+    ),
+    *(
+        (f"{each}", "is not taken")
+        for each in ("cilium-health status --probe", "cilium-health ping", "cilium-dbg identity")
+    ),
+    *(
+        (f"chronyc {each}", "is not taken")
+        for each in ("makestep", "-h 10.0.0.1 tracking", "tracking makestep", "-m tracking")
+    ),
+    *((f"date {each}", "is not taken") for each in ("-s 2026-01-01", "010112002026", "-f /x", "--set=now", "-r /x")),
+    *(
+        (f"vault {each}", "is not taken")
+        for each in ("kv get secret/x", "read x", "status -address=http://x", "operator seal")
     ),
     ("promtool check config /run/secrets/x", "is not read"),
     ("promtool tsdb analyze /prometheus", "is not taken"),
