@@ -212,7 +212,7 @@ class _Writer:
             if step.command:
                 manual["command"] = _text(_literal(step.command))
             made["manual"] = manual
-            return _comment([f"{each.text}: {each.reason}" for each in step.source]) + _item(_dump(made))
+            return _comment([f"{each.text}: {each.reason}" for each in step.source if each.reason]) + _item(_dump(made))
         if reading.for_each:
             made["forEach"] = f"steps.{step.id}_found.{reading.for_each}" if reading.finds else reading.for_each
         if reading.for_each == "service.pods":

@@ -42,6 +42,9 @@ _NUMBERED = re.compile(
     r"^(?:step|phase|ステップ|フェーズ|手順)\s*\d+\s*[:：.)-]\s*|^\d+(?:\.\d+)*[.)]?\s+", re.IGNORECASE
 )
 _DONE_BY_A_PERSON = frozenset({Role.MITIGATION, Role.ROLLBACK, Role.VERIFICATION})
+_QUERIES = frozenset({"sql", "psql", "mysql"})
+_FILES = frozenset({"yaml", "yml", "json", "toml", "ini", "hcl", "terraform", "python", "javascript"})
+"""The languages of what a person runs or applies: a query anywhere, a file where the section says what to do."""
 _FORWARD = re.compile(r"port-forward\b.*?\s(?:svc|services?)/(\S+)(?:.*?\s(\d+):(\d+))")
 _SOME_POD = re.compile(r"(?<= )(?:pods?/)?[a-z0-9-]+-pod(?:-name)?(?= |$)")
 _OPEN = re.compile(r"<([^<>]+)>")
@@ -61,8 +64,8 @@ class TooManyCommands(KintsugiError):
 @dataclass(kw_only=True, slots=True)
 class StepDraft:
     """
-    A step in the making. A person's has `command`, the exact text, and a reason for each command in it; one that Kintsugi runs has
-    its `reading`, or a `runbook`, perhaps of another `service`.
+    A step in the making. A person's has `command`, the exact text, with what is said between as comments; and a reason for each
+    command in it. One that Kintsugi runs has its `reading`, or a `runbook`, perhaps of another `service`.
     """
 
     id: str
@@ -314,7 +317,11 @@ class _Drafting:
         self.began = code.line
         found = statements(code)
         if not found:
-            self.group.texts.append(code.text.rstrip("\n"))
+            text = code.text.rstrip("\n")
+            if code.language in _QUERIES or (code.language in _FILES and self.group.role in _DONE_BY_A_PERSON):
+                self._add_person(lead, [CommandDraft(text=text, line=code.line, handling=Handling.PERSON)], code.line)
+            else:
+                self.group.texts.append(text)
             return
         self._statements(found, lead, inside=False)
         if self.group.texts and lead and any(step.name == lead for step in self.group.steps):

@@ -14,7 +14,9 @@ _PARSER = Parser(Language(tree_sitter_bash.language()))
 SHELLS = frozenset({"bash", "sh", "shell", "zsh", "ksh"})
 _MAYBE = frozenset(
     {"", "console", "terminal", "shell-session", "shellsession", "sh-session", "text", "txt", "plaintext"}
+    | {"command", "kubectl", "cmd", "bat"}
 )
+_POWERSHELL = frozenset({"powershell", "ps1", "pwsh"})
 KUBECTL = frozenset({"kubectl", "oc"})
 _PROGRAMS = KUBECTL | {
     *(
@@ -162,6 +164,11 @@ _WORD = re.compile(r"\s*([^\s|;&]+)")
 _NAMED = re.compile(r"^\s*[-*•]?\s*(?:\d+[.)]\s*)?([A-Z][^:|`$]{1,60}):\s+(?=(?:kubectl|oc)\s)")
 """What names a command before it in its own line: `Node health: kubectl get nodes`."""
 _KNOWN_WITHIN = re.compile(rf"(?:^|[\s(`;|])(?:{'|'.join(map(re.escape, sorted(_PROGRAMS)))})\s")
+_CLIENT = re.compile(
+    r"(?:^|\s)(?:(?:psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client)(?!\S)(?!.*(?:\s-\w*[cefq]\b|--(?:command|execute|eval|file|query)\b|[<|>\\])).*"
+    r"|redis-cli(?: -[hpna] ?\S+| --\S+)*)$"
+)
+"""A client of a database that is opened, and asked nothing yet."""
 _STARTS_CODE = re.compile(r"(?:export\s+)?[A-Za-z_]\w*=|for\s|while\s|if\s|#")
 
 
@@ -209,10 +216,14 @@ def known_program(text: str) -> bool:
 def enters(statement: Statement) -> bool:
     """Return whether a command opens a shell somewhere else: what follows it is typed there."""
     words = statement.words
-    return words[:1] == ["ssh"] or (
-        bool(words)
-        and words[0] in ("kubectl", "oc", "docker", "chroot")
-        and (words[-1].rpartition("/")[2] in SHELLS or "rsh" in words or "debug" in words or words[0] == "chroot")
+    return (
+        words[:1] == ["ssh"]
+        or (statement.whole and bool(_CLIENT.search(statement.command)))
+        or (
+            bool(words)
+            and words[0] in ("kubectl", "oc", "docker", "chroot")
+            and (words[-1].rpartition("/")[2] in SHELLS or "rsh" in words or "debug" in words or words[0] == "chroot")
+        )
     )
 
 
@@ -221,17 +232,34 @@ def statements(code: Code) -> Sequence[Statement]:
     if not code.block:
         mentioned = code.text.split()[0] in KUBECTL and len(code.text.split()) < 3  # `kubectl get` is spoken about
         return _parsed(code.text, code.line) if known_program(code.text) and not mentioned else ()
-    if code.language not in SHELLS | _MAYBE:
+    if code.language not in SHELLS | _MAYBE | _POWERSHELL:
         return ()
-    certain = code.language in SHELLS
-    lines = code.text.split("\n")
+    powershell = code.language in _POWERSHELL
+    certain = powershell or code.language in SHELLS
+    text = re.sub(r"`$", r"\\", code.text, flags=re.MULTILINE) if powershell else code.text
+    lines = text.split("\n")
     names = (
         {} if certain else {at: found[1] for at, line in enumerate(lines, code.line) if (found := _NAMED.match(line))}
     )
-    plain = "\n".join(_NAMED.sub("", line) for line in lines) if names else code.text
+    plain = "\n".join(_NAMED.sub("", line) for line in lines) if names else text
     text = _without_prompts(plain, certain=certain)
+    unread = {each.line: each for each in _unread(text.split("\n"), code.line, powershell=powershell)}
+    text = "\n".join("" if at in unread else line for at, line in enumerate(text.split("\n"), code.line))
     kept = _without_output(_parsed(text, code.line)) if text.strip() else iter(())
-    return tuple(replace(each, comment=each.comment or names.get(each.line, "")) for each in kept)
+    named = (replace(each, comment=each.comment or names.get(each.line, "")) for each in kept)
+    return sorted((*named, *unread.values()), key=lambda each: each.line)
+
+
+def _unread(lines: Sequence[str], first: int, *, powershell: bool) -> Iterator[Statement]:
+    """Yield the lines that are in no language of this module: PowerShell's own, and what is typed into the client of a database."""
+    inside, continues = powershell, False
+    for number, line in enumerate(lines, start=first):
+        words = line.split()
+        if words and words[0] in _KNOWN:
+            inside = powershell or bool(_CLIENT.search(line.rstrip()))
+        elif inside and words and not (continues or words[0].startswith("#")):
+            yield Statement(text=line.strip(), line=number, command=line.strip(), whole=False)
+        continues = line.rstrip().endswith("\\")
 
 
 def _without_output(found: Sequence[Statement]) -> Iterator[Statement]:
