@@ -454,7 +454,7 @@ def test_a_page_that_the_chart_mounts_is_read_by_its_alert_and_nothing_is_change
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"WebPodHangs.md": PAGE_OF_ALERT}}
     )
     service = {**THREE_LINES[0], "rules": {"alerts": {"enabled": False}}}
-    pages, settings = {"configMaps": ["pages"]}, {"deadlines": PATIENT}
+    pages, settings = {"configMaps": ["pages"]}, {"durations": 0.05, "deadlines": PATIENT}
     _, _, story = installed(cluster, helm, product_image, services=[service], pages=pages, settings=settings)
     before, named = story.uids(), story.pods()[0]["metadata"]["name"]
 
@@ -463,7 +463,7 @@ def test_a_page_that_the_chart_mounts_is_read_by_its_alert_and_nothing_is_change
 
     incident = story.within(60).ends("needs-operator", service="shop-front")
     head, _, report = incident["reason"].partition("\n")
-    assert "the page WebPodHangs.md (sha256:" in head
+    assert "the page pages/WebPodHangs.md (sha256:" in head
     assert [each.partition(": ")[0] for each in report.split("\n") if not each.startswith("    ")] == [
         "Found:",
         f"  kubectl describe pod {named} -n production",
