@@ -235,6 +235,21 @@ async def test_logs_are_the_same_lines(cluster: RealCluster, place: str, actions
     await same(ours, lambda: kubectl(cluster, place, line).splitlines())
 
 
+@pytest.mark.parametrize("line", ["kubectl logs svc/ours", "kubectl exec svc/ours -- cat /etc/hostname"])
+async def test_a_service_stands_for_the_pod_that_it_selects(
+    cluster: RealCluster, place: str, actions: Actions, line: str
+) -> None:
+    spec = {"selector": {"app": "ours"}, "ports": [{"port": 80}]}
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ours", "namespace": place}, "spec": spec}
+    )
+
+    async def ours() -> object:
+        return named(await actions.read(parse(line, namespace=place), deadline=SOON))["lines"]
+
+    await same(ours, lambda: kubectl(cluster, place, line).splitlines())
+
+
 async def test_the_log_before_a_crash_is_the_same(
     cluster: RealCluster, place: str, actions: Actions, faults: Faults
 ) -> None:
