@@ -17,6 +17,7 @@ OF_A_SHELL = re.compile(r"(?!(?:each|params|steps)\b)([A-Za-z_]\w*)(:?[-=?+].*)?
 """What stands between `${` and `}` in a shell, a name and perhaps a default; the names of expressions are none of a shell's."""
 
 _CUT_OFF = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9.]*(?:-[A-Za-z0-9.]+)*-X{3,}(?:-X{3,})*\b")
+_ENDING = re.compile(r"-[Xx]{3,}(?:-[XxYy]{3,})*$")
 _CAPITALS = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Z0-9]*(?:[_-][A-Z0-9]+)*(?![A-Za-z0-9])")
 _FORMS = re.compile(
     rf"{IN_ANGLES.pattern}|\$\{{?([A-Za-z_]\w*)\}}?|\{{([A-Za-z_]\w*)\}}|({_CUT_OFF.pattern})|({_CAPITALS.pattern})"
@@ -58,9 +59,8 @@ class LeftOpenProblem(CommandProblem):
 
 def parameter_name(text: str) -> str:
     """Return the name of a parameter for what a page calls a value, of at most four words."""
-    words = re.sub(
-        r"(?<=[a-z0-9])(?=[A-Z])", "_", _OF_LABELS.sub("", re.sub(r"-[Xx]{3,}(?:-[XxYy]{3,})*$", "", text.strip()))
-    ).lower()
+    plain = _OF_LABELS.sub("", _ENDING.sub("", text.strip()))
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
     plain = "_".join(re.sub(r"[^a-z0-9]+", "_", words).strip("_").split("_")[:_MOST_WORDS])
     return plain if plain[:1].isalpha() else f"value_{plain}".rstrip("_")
 

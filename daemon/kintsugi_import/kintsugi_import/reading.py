@@ -122,9 +122,10 @@ _SHORT_HOST = re.compile(r"(?<=\shttp://)(?!localhost\b)[a-z][a-z0-9-]*(?=[:/ ]|
 _GLOB = re.compile(r"(?<= )(/[\w./-]*)/[\w.-]*\*[\w.*-]*(?= |$)")
 _LOCALHOST = re.compile(r"\b(localhost|127\.0\.0\.1)\b")
 _PLACEHOLDERS = re.compile(r"<([A-Za-z][^<>\n]{0,60})>|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|" + IN_BRACKETS)
-_CAPITALS = re.compile(
-    r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB|[A-Z]+[_-]HOST))[A-Z]+(?:[_-][A-Z]+)*|[a-z0-9][a-z0-9.-]*-x{3,}(?:-[xy]{3,})*)(?=[\s/:]|$)"
+_UNMARKED = re.compile(
+    r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB|[A-Z]+[_-]HOST))[A-Z]+(?:[_-][A-Z]+)*|[a-z0-9][a-z0-9.-]{0,60}-x{3,}(?:-[xy]{3,}){0,3})(?=[\s/:]|$)"
 )
+"""Placeholders that nothing but their letters marks: `POD_NAME`, `web-xxxxx`."""
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
 _OF_NODES = frozenset({"cordon", "uncordon", "drain"})
 _CHANGES_SEVERAL = _OF_NODES | {"delete", "restart", "label", "annotate", "scale"}
@@ -146,7 +147,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
         return _value(next(group for group in found.groups() if group), values)
 
     pieces = re.split(r"(\$\{(?:params|steps|service|each)\b[^}]*\})", _PLACEHOLDERS.sub(hole, text))
-    return "".join(each if at % 2 else _CAPITALS.sub(hole, each) for at, each in enumerate(pieces))
+    return "".join(each if at % 2 else _UNMARKED.sub(hole, each) for at, each in enumerate(pieces))
 
 
 def _value(name: str, values: Mapping[str, str]) -> str:

@@ -164,11 +164,9 @@ _WORD = re.compile(r"\s*([^\s|;&]+)")
 _NAMED = re.compile(r"^\s*[-*•]?\s*(?:\d+[.)]\s*)?([A-Z][^:|`$]{1,60}):\s+(?=(?:kubectl|oc)\s)")
 """What names a command before it in its own line: `Node health: kubectl get nodes`."""
 _KNOWN_WITHIN = re.compile(rf"(?:^|[\s(`;|])(?:{'|'.join(map(re.escape, sorted(_PROGRAMS)))})\s")
-_CLIENT = re.compile(
-    r"(?:^|\s)(?:(?:psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client)(?!\S)(?!.*(?:\s-\w*[cefq]\b|--(?:command|execute|eval|file|query)\b|[<|>\\])).*"
-    r"|redis-cli(?: -[hpna] ?\S+| --\S+)*)$"
-)
-"""A client of a database that is opened, and asked nothing yet."""
+_CLIENT = re.compile(r"(?:^|\s)(psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client|redis-cli)(?=\s|$)")
+_ASKS = re.compile(r"\s-\w*[cefq]\b|--(?:command|execute|eval|file|query)\b|[<|>\\]")
+_OPTIONS = re.compile(r"(?: -[hpna] ?\S+| --\S+)*\s*")
 _STARTS_CODE = re.compile(r"(?:export\s+)?[A-Za-z_]\w*=|for\s|while\s|if\s|#")
 
 
@@ -218,13 +216,22 @@ def enters(statement: Statement) -> bool:
     words = statement.words
     return (
         words[:1] == ["ssh"]
-        or (statement.whole and bool(_CLIENT.search(statement.command)))
+        or (statement.whole and _opens_client(statement.command))
         or (
             bool(words)
             and words[0] in ("kubectl", "oc", "docker", "chroot")
             and (words[-1].rpartition("/")[2] in SHELLS or "rsh" in words or "debug" in words or words[0] == "chroot")
         )
     )
+
+
+def _opens_client(command: str) -> bool:
+    """Return whether a command opens the client of a database, and asks it nothing yet."""
+    found = _CLIENT.search(command)
+    if found is None:
+        return False
+    rest = command[found.end() :]
+    return not _ASKS.search(rest) and (found[1] != "redis-cli" or bool(_OPTIONS.fullmatch(rest)))
 
 
 def statements(code: Code) -> Sequence[Statement]:
@@ -256,7 +263,7 @@ def _unread(lines: Sequence[str], first: int, *, powershell: bool) -> Iterator[S
     for number, line in enumerate(lines, start=first):
         words = line.split()
         if words and words[0] in _KNOWN:
-            inside = powershell or bool(_CLIENT.search(line.rstrip()))
+            inside = powershell or _opens_client(line)
         elif inside and words and not (continues or words[0].startswith("#")):
             yield Statement(text=line.strip(), line=number, command=line.strip(), whole=False)
         continues = line.rstrip().endswith("\\")
