@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,15 +133,22 @@ def test_the_three_runbooks_of_the_documentation_are_what_the_import_makes_of_th
 SHELL_BLOCK = "```sh\n{}\n```\n"
 
 
-def test_each_section_about_a_restore_becomes_a_step_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("services", "runbook"), [(SERVICES, "database-restore"), ((), "")])
+def test_each_section_about_a_restore_becomes_a_step_a_person_s_where_no_service_can_be_restored(
+    services: Sequence[Path], runbook: str, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "services").mkdir()
+    for path in services:
+        shutil.copy(path, folder)
     page = tmp_path / "disaster.md"
     page.write_text(
         "# Disaster\nBackups: s3://backups/db/\n"
-         "## Restore\n" + SHELL_BLOCK.format("kubectl get pods")
+         "## Restore\n" + SHELL_BLOCK.format("kubectl get pods\npg_restore --list dump")
         + "".join(f"## {each}\n" + SHELL_BLOCK.format("pg_restore -d app dump") for each in ("Orders", "Users"))
     )  # fmt: skip
-    [imported] = import_page(page)
-    assert [step.runbook for step in imported.procedure.steps] == ["", "database-restore", "database-restore"]
+    [imported] = import_page(page, folder)
+    assert [step.runbook for step in imported.procedure.steps] == ["", "", runbook, runbook]
+    assert not imported.problems
 
 
 @pytest.mark.parametrize("odd", ["\x90", "\x07", "\x7f", "\x85", "\u2028", "\ufffe"])

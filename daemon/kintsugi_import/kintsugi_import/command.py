@@ -21,7 +21,7 @@ from kintsugi_import.files import learn_kinds, others, save, save_kinds, service
 from kintsugi_import.page import read_page
 from kintsugi_import.reading import Handling
 from kintsugi_import.results import kinds_of
-from kintsugi_import.stack import recover_services, restore_by_runbook
+from kintsugi_import.stack import can_restore, recover_services, restore_by_runbook, restoring
 from kubeobjects.lines import counted, printable
 
 
@@ -82,11 +82,14 @@ def import_page(page: Path, folder: Path | None = None) -> list[Imported]:
         raise UsageError(f"{page} cannot be read: {error}") from error
     learn_kinds(folder)
     found = procedures(read_page(text), page.stem)
+    names = {each.name for each in found}
+    restores = any(map(restoring, found)) and can_restore(others(folder, names, shipped=True))
     for each in found:
-        restore_by_runbook(each)
+        if restores:
+            restore_by_runbook(each)
         recover_services(each, found)
     shipped = any(step.runbook for each in found for step in each.steps)
-    beside = others(folder, {each.name for each in found}, shipped=shipped)
+    beside = others(folder, names, shipped=shipped)
     annotations = {PAGE: str(page), PAGE_DIGEST: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
     texts, problems = runbooks(found, annotations, beside, services_of(beside))
     return [

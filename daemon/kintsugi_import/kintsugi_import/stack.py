@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 
+from kintsugi.catalog import CatalogErrors, Source, load_sources
 from kintsugi_import.draft import Group, Procedure, StepDraft
 from kintsugi_import.reading import Handling, in_all_namespaces
 from kintsugi_import.words import Role, mentions, recovers
@@ -16,7 +18,14 @@ ANY_SERVICE = "workload-recovery"
 _AS_LONG_AS_A_RESTORE, _AS_LONG_AS_SEVERAL = "6h", "8h"
 """The deadlines of the shipped runbooks database-recovery and full-stack-recovery: a child may not take longer than its parent."""
 
+_CALL = f"""\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {{name: call}}
+spec: {{title: Restore, steps: [{{id: restore, runbook: {RESTORE}}}]}}
+""".encode()
 _BACKUPS = re.compile(r"\bs3://\S+")
+_RESTORES = re.compile(r"pg_restore\s(?!(?:.*\s)?(?:-l|--list)\b)(?:.*\s)?(?:-d|--dbname)\b")
 
 
 def recover_services(procedure: Procedure, siblings: Sequence[Procedure]) -> None:
@@ -58,15 +67,30 @@ def _hand_over(phase: Group, items: Sequence[str]) -> None:
         phase.steps.append(StepDraft(id=f"phase_{number}", name=phase.name, line=phase.line, text="\n".join(items)))
 
 
+def restoring(procedure: Procedure) -> Sequence[Group]:
+    """Return the groups of a procedure that restore a database, none where the page names no backup in S3."""
+    if not _backup_of(procedure):
+        return ()
+    return [
+        group
+        for group in procedure.groups
+        if any(_RESTORES.match(command.text) for step in group.steps for command in step.source)
+    ]
+
+
+def can_restore(others: Sequence[Source]) -> bool:
+    """Return whether the shipped runbook loads with these documents: one of their services must have its checks."""
+    try:
+        load_sources([*others, Source(name="call.yaml", content=_CALL)])
+    except CatalogErrors as errors:
+        return not any(PurePath(each.file).stem == RESTORE for each in errors.problems)
+    return True
+
+
 def restore_by_runbook(procedure: Procedure) -> None:
     """Let the shipped runbook do what a section says about a restore from S3: what stands there is half of it."""
-    backups = next(
-        (found[0] for group in procedure.groups for text in group.texts if (found := _BACKUPS.search(text))), ""
-    )
-    for group in procedure.groups:
+    for group in restoring(procedure):
         commands = [command for step in group.steps for command in step.source]
-        if not backups or not any(command.text.startswith("pg_restore ") for command in commands):
-            continue
         for command in commands:
             command.handling, command.reason = Handling.RUN, ""
         said = [step.text or step.name for step in group.steps]
@@ -75,6 +99,11 @@ def restore_by_runbook(procedure: Procedure) -> None:
         taken = any(step.id == "restore" for step in procedure.steps)
         own = f"restore_{group.line}" if taken else "restore"
         step = StepDraft(id=own, name=name, line=group.line, text="\n".join([name, *said]), runbook=RESTORE)
-        step.question, step.source = f"{name}: {backups}", commands
+        step.question, step.source = f"{name}: {_backup_of(procedure)}", commands
         group.steps, group.question = [step], ""
         procedure.after = procedure.after or _AS_LONG_AS_A_RESTORE
+
+
+def _backup_of(procedure: Procedure) -> str:
+    texts = (text for group in procedure.groups for text in group.texts)
+    return next((found[0] for text in texts if (found := _BACKUPS.search(text))), "")
