@@ -74,4 +74,6 @@ def _share(found: list[Imported]) -> float:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        sys.exit("usage: python -m tests.pages FOLDER")
     main(Path(sys.argv[1]))
