@@ -123,7 +123,7 @@ _GLOB = re.compile(r"(?<= )(/[\w./-]*)/[\w.-]*\*[\w.*-]*(?= |$)")
 _LOCALHOST = re.compile(r"\b(localhost|127\.0\.0\.1)\b")
 _PLACEHOLDERS = re.compile(r"<([A-Za-z][^<>\n]{0,60})>|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|" + IN_BRACKETS)
 _UNMARKED = re.compile(
-    r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB|[A-Z]+[_-]HOST))[A-Z]+(?:[_-][A-Z]+)*|[a-z0-9][a-z0-9.-]{0,60}-x{3,}(?:-[xy]{3,}){0,3})(?=[\s/:]|$)"
+    r"(?<=[\s=/:])((?=(?:[A-Z]+[_-])*(?:POD|NODE|NAME|NAMESPACE|CONTAINER|DEPLOYMENT|STATEFULSET|PVC|JOB|[A-Z]+[_-]HOST|YOUR[_-]))[A-Z]+(?:[_-][A-Z]+)*|[a-z0-9][a-z0-9.-]{0,60}-x{3,}(?:-[xy]{3,}){0,3})(?=[\s/:]|$)"
 )
 """Placeholders that nothing but their letters marks: `POD_NAME`, `web-xxxxx`."""
 _PARAMETER = re.compile(r"^params\.([a-z][a-z0-9_]*)$")
