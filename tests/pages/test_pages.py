@@ -134,7 +134,7 @@ SHELL_BLOCK = "```sh\n{}\n```\n"
 
 
 @pytest.mark.parametrize(("services", "runbook"), [(SERVICES, "database-restore"), ((), "")])
-def test_each_section_about_a_restore_becomes_a_step_a_person_s_where_no_service_can_be_restored(
+def test_each_section_about_a_restore_runs_the_shipped_runbook_where_a_service_can_be_restored_by_it(
     services: Sequence[Path], runbook: str, tmp_path: Path
 ) -> None:
     (folder := tmp_path / "services").mkdir()

@@ -29,6 +29,8 @@ def objection(command: Command, view: ServiceView) -> str:
     own = owned(view)
     if foreign := next((each for each in names if (each.resource.kind, each.name) not in own), None):
         return f"{foreign} is not known to belong to {service.name}"
+    if verb.reads_logs and (host := next((each for each in names if each.resource == resources.SERVICES), None)):
+        return f"the pods that {host} selects may be others than those of {service.name}"
     if wide := next((each for each in listed if not each.namespaced), None):
         return f"a list of {wide.plural} is about more than {service.name}"
     place = getattr(command, "namespace", None)

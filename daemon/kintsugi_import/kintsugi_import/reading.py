@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from types import MappingProxyType
 
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands.arg_types import REFERENCE
@@ -229,7 +228,7 @@ def _without_format(command: str) -> tuple[str, tuple[str, ...]]:
     return _FORMAT.sub("", command), tuple(f"without {found[0].strip()}" for found in _FORMAT.finditer(command))
 
 
-def _parsed(line: str, values: Mapping[str, str] = MappingProxyType({})) -> Reading:
+def _parsed(line: str, values: Mapping[str, str]) -> Reading:
     try:
         template = parse_template(line, SCOPE)
     except LeftOpenProblem as problem:
@@ -276,7 +275,7 @@ def _for_each_named(line: str) -> Reading | None:
         return None
     objects = [first, *others] if name else [f"{kind}/{each}" for each in others]
     run = f"kubectl{found['before']} rollout restart ${{each}}{found['placed']}{found['after']}"
-    reading = _parsed(run)
+    reading = _parsed(run, {})
     named = ", ".join(f'"{each}"' for each in objects)
     return replace(reading, for_each=f"[{named}]") if reading.run else None
 

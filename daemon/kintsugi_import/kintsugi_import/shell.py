@@ -164,9 +164,12 @@ _WORD = re.compile(r"\s*([^\s|;&]+)")
 _NAMED = re.compile(r"^\s*[-*•]?\s*(?:\d+[.)]\s*)?([A-Z][^:|`$]{1,60}):\s+(?=(?:kubectl|oc)\s)")
 """What names a command before it in its own line: `Node health: kubectl get nodes`."""
 _KNOWN_WITHIN = re.compile(rf"(?:^|[\s(`;|])(?:{'|'.join(map(re.escape, sorted(_PROGRAMS)))})\s")
-_CLIENT = re.compile(r"(?:^|\s)(psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client|redis-cli)(?=\s|$)")
-_ASKS = re.compile(r"\s-\w*[cefq]\b|--(?:command|execute|eval|file|query)\b|[<|>\\]")
-_OPTIONS = re.compile(r"(?: -[hpna] ?\S+| --\S+)*\s*")
+_CLIENT = re.compile(
+    r"(?:^|\s--\s+|^(?:docker|podman) exec .*\s)(psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client|redis-cli)(?=\s|$)"
+)
+_QUESTION = re.compile(r"\s-\w*[cefq]\b|--(?:command|execute|eval|file|query)\b|[<|>\\]")
+_REDIS_OPTIONS = re.compile(r"(?: -[hpna] ?\S+| --\S+)*\s*")
+"""A client of a database, and what stands behind it where it is asked something; redis-cli is, unless only options stand there."""
 _STARTS_CODE = re.compile(r"(?:export\s+)?[A-Za-z_]\w*=|for\s|while\s|if\s|#")
 
 
@@ -212,7 +215,7 @@ def known_program(text: str) -> bool:
 
 
 def enters(statement: Statement) -> bool:
-    """Return whether a command opens a shell somewhere else: what follows it is typed there."""
+    """Return whether a command opens a shell somewhere else, or the client of a database: what follows it is typed there."""
     words = statement.words
     return (
         words[:1] == ["ssh"]
@@ -231,7 +234,7 @@ def _opens_client(command: str) -> bool:
     if found is None:
         return False
     rest = command[found.end() :]
-    return not _ASKS.search(rest) and (found[1] != "redis-cli" or bool(_OPTIONS.fullmatch(rest)))
+    return not _QUESTION.search(rest) and (found[1] != "redis-cli" or bool(_REDIS_OPTIONS.fullmatch(rest)))
 
 
 def statements(code: Code) -> Sequence[Statement]:
@@ -263,7 +266,7 @@ def _unread(lines: Sequence[str], first: int, *, powershell: bool) -> Iterator[S
     for number, line in enumerate(lines, start=first):
         words = line.split()
         if words and words[0] in _KNOWN:
-            inside = powershell or _opens_client(line)
+            inside = powershell or _opens_client(line.strip())
         elif inside and words and not (continues or words[0].startswith("#")):
             yield Statement(text=line.strip(), line=number, command=line.strip(), whole=False)
         continues = line.rstrip().endswith("\\")

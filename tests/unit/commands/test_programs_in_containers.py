@@ -235,10 +235,7 @@ REFUSED = [
             "status --host x",
         )
     ),
-    *(
-        (f"{each}", "is not taken")
-        for each in ("cilium-health status --probe", "cilium-health ping", "cilium-dbg identity")
-    ),
+    *((each, "is not taken") for each in ("cilium-health status --probe", "cilium-health ping", "cilium-dbg identity")),
     *(
         (f"chronyc {each}", "is not taken")
         for each in ("makestep", "-h 10.0.0.1 tracking", "tracking makestep", "-m tracking")

@@ -31,6 +31,7 @@ def judged(line: str, shown: ServiceView = WEB) -> str:
         ("kubectl events -A", "it reads all namespaces, and web is in production"),
         ("kubectl events --for=pod/api-1", "pod/api-1 is not known to belong to web"),
         ("kubectl logs deployment/api", "deployment/api is not known to belong to web"),
+        ("kubectl logs svc/web", "the pods that service/web selects may be others than those of web"),
         ("kubectl logs -l app=api -n staging", "it reads namespace staging, and web is in production"),
         ("kubectl top pod api-1", "pod/api-1 is not known to belong to web"),
         ("kubectl top nodes", "a list of nodes is about more than web"),
