@@ -89,13 +89,14 @@ Quantity = Annotated[
         "a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m",
     ),
 ]
+_DNS_NAME = r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?"
 ObjectName = Annotated[
-    str,
-    _matching(
-        r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?",
-        "the name of an object: lower-case letters, digits, and -. between them",
-    ),
+    str, _matching(_DNS_NAME, "the name of an object: lower-case letters, digits, and -. between them")
 ]
+HostName = Annotated[
+    str, _matching(_DNS_NAME, "a host: write its name alone, in lower case, as in runbooks.example.com")
+]
+HostNames = Annotated[frozenset[HostName], BeforeValidator(_as_list)]
 _PART = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _OF_KUBERNETES = (
     r"(?:admissionregistration|apiextensions|apiregistration|authentication|authorization|certificates|coordination|discovery|events"

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from kintsugi.settings.fields import (
     STRICT,
     Count,
+    HostNames,
     HttpOrigin,
     HttpUrl,
     ImageName,
@@ -452,7 +453,7 @@ class PageSettings:
     """Directory with Markdown pages, as a Git checkout or a mounted ConfigMap. The page of an alert that no rule matches is used by the
     alert's name. Needs the package `kintsugi-import`. None: no page is used."""
 
-    hosts: Names = frozenset()
+    hosts: HostNames = frozenset()
     """Hosts from which the page in the annotation `runbook_url` of such an alert is fetched, over HTTPS, as in
     `[runbooks.example.com]`. For Markdown files on GitHub, name `raw.githubusercontent.com`. Needs the package `kintsugi-import`.
     Default: none, and no page is fetched."""

@@ -66,6 +66,16 @@ NOT_CHANGEABLE = (
     ),
 )
 
+HOSTS = ("runbooks.example.com", "wiki", "10.0.0.1")
+NO_HOSTS = ("https://runbooks.example.com", "runbooks.example.com:443", "example.com/runbooks", "*.example.com", "Wiki")
+
+
+def test_the_chart_takes_the_hosts_of_pages_as_the_setting_does() -> None:
+    schema = json.loads((ROOT / "helm" / "kintsugi" / "values.schema.json").read_text())
+    pattern = schema["properties"]["pages"]["properties"]["hosts"]["items"]["pattern"]
+    assert [each for each in (*HOSTS, *NO_HOSTS) if re.search(pattern, each)] == [*HOSTS]
+    assert load(environ=OPEN | {"KINTSUGI_PAGES__HOSTS": ",".join(HOSTS)}).pages.hosts == set(HOSTS)
+
 
 def test_the_chart_takes_the_types_that_may_be_changed_as_the_setting_does() -> None:
     schema = json.loads((ROOT / "helm" / "kintsugi" / "values.schema.json").read_text())
@@ -224,6 +234,13 @@ def test_an_unknown_variable_is_refused_too(tmp_path: Path) -> None:
                 f"'{each}' is not a type whose objects may be changed: write PLURAL.GROUP",
             )
             for each in NOT_CHANGEABLE
+        ),
+        *(
+            (
+                f"pages: {{hosts: ['{each}']}}",
+                f"'{each}' is not a host: write its name alone, in lower case, as in runbooks.example.com",
+            )
+            for each in NO_HOSTS
         ),
         ("guards: {maxUnavailable: 101%}", "'101%' is not a percentage"),
         ("guards: {maxUnavailable: '0.5'}", "'0.5' is not a percentage"),
