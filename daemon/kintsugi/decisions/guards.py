@@ -14,7 +14,7 @@ from itertools import takewhile
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.decisions.next_command import resume_hint
 from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, Slots, ongoing_hold
-from kintsugi.decisions.recurrence import conclusive_runs, recurring, superseded_in_a_row, unhelpful_streak
+from kintsugi.decisions.recurrence import conclusive_runs, recurring, unhelpful_streak
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, History, PastRun
 from kintsugi.model.manual import MANUAL, Override
@@ -23,9 +23,6 @@ from kintsugi.model.records import Pause, PauseScope, Reason, RunRecord, Verdict
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import STACK, AllServices, Service
 from kubeobjects.owners import Manager, ManagerKind
-
-MOST_SUPERSEDED = 2
-"""Runs in a row that another problem has ended while they verified: after these a person is needed."""
 
 MOST_DOUBLINGS = 16
 """More never matter below the cap, and a timedelta overflows at fifty of them."""
@@ -266,9 +263,7 @@ def cooldown(inputs: GuardInput) -> Verdict | None:
     every rule that starts the runbook, and their runs count for a manual start.
     """
     rule = inputs.context.rule
-    if is_other_fault(inputs):
-        return None
-    past = [run for run in runs_of(inputs) if counts_for_cooldown(run, inputs.context) and run.superseded is None]
+    past = [run for run in runs_about(inputs) if counts_for_cooldown(run, inputs.context) and run.superseded is None]
     if not past or past[0].finished is None:
         return None
     until, last = past[0].finished + rule.cooldown, past[0]
@@ -294,12 +289,14 @@ def handed_over(inputs: GuardInput) -> Verdict | None:
 
     That says nothing about another cause. Another template may be that person's own repair.
     """
-    past, context = conclusive_runs(runs_of(inputs)), inputs.context
+    context = inputs.context
+    past = [
+        run for run in conclusive_runs(runs_of(inputs)) if context.fault is None or run.faults.has_cause(context.fault)
+    ]
     if not past or past[0].state not in HANDED_OVER_OUTCOMES or past[0].finished is None:
         return None
     until = rest_until(past[0].finished, context.well, inputs.limits, now=inputs.now)
-    other = context.fault is not None and not inputs.history.last_faults.has_cause(context.fault)
-    if until is None or other:
+    if until is None:
         return None
     handed = f"{context.service.name} was handed over to a person at {past[0].finished:%H:%M:%S}"
     rests = f"Kintsugi starts no run before {until:%H:%M:%S} ({resume_hint(past[0].incident)})"
@@ -320,14 +317,8 @@ def rest_until(
 
 
 def failures(inputs: GuardInput) -> Verdict | None:
-    """Start nothing for a while after several consecutive runs that did not help."""
-    past = runs_of(inputs)
-    if (ended := superseded_in_a_row(past)) and len(ended) >= MOST_SUPERSEDED and ended[0].finished is not None:
-        until = ended[0].finished + inputs.limits.failures_pause
-        if inputs.now < until:
-            text = f"{len(ended)} runs in a row were ended by another problem while they verified; no run starts before {until:%H:%M:%S}"
-            return inputs.refuse(Reason.FAILURES, text, until)
-    streak = unhelpful_streak(past)
+    """Start nothing for a while after several consecutive runs that did not help against the same fault."""
+    streak = unhelpful_streak(runs_about(inputs))
     if len(streak) < inputs.limits.failures or streak[0].finished is None:
         return None
     until = streak[0].finished + inputs.limits.failures_pause
@@ -351,7 +342,7 @@ def rejected(inputs: GuardInput) -> Verdict | None:
 
 def ineffective(inputs: GuardInput) -> Verdict | None:
     """
-    Start nothing whose problem has returned after each of several recoveries.
+    Start nothing whose problem has returned after each of several recoveries: with the same cause, under the same template.
 
     A person is notified once, and may still approve the plan.
     """
@@ -421,12 +412,6 @@ def approving(inputs: GuardInput) -> Verdict | None:
     return None
 
 
-def is_other_fault(inputs: GuardInput) -> bool:
-    """Return whether the service has another fault than the one that its last conclusive run was about."""
-    fault, last = inputs.context.fault, inputs.history.last_faults
-    return fault is not None and not (last.has_template(fault) and last.has_cause(fault))
-
-
 def counts_for_cooldown(run: PastRun, context: GuardContext) -> bool:
     """Return whether a run counts for a rule's cooldown: its own, or one of its runbook where either was started by hand."""
     runbook = context.rule.runbook or context.service.runbook
@@ -440,6 +425,11 @@ def runs_of(inputs: GuardInput) -> list[PastRun]:
     past = [run for run in inputs.history.recent if run.service == inputs.context.service.name]
     past.sort(key=lambda run: run.finished or run.started, reverse=True)
     return list(takewhile(lambda run: run.resumed is None, past))
+
+
+def runs_about(inputs: GuardInput) -> list[PastRun]:
+    """Return those of `runs_of` that were about the service's current fault, or may have been: no other says anything of it."""
+    return [run for run in runs_of(inputs) if run.faults.has(inputs.context.fault)]
 
 
 GUARDS: tuple[Guard, ...] = (

@@ -91,11 +91,6 @@ def unhelpful_streak(past: list[PastRun]) -> list[PastRun]:
     return list(takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, conclusive_runs(past)))
 
 
-def superseded_in_a_row(past: list[PastRun]) -> list[PastRun]:
-    """Take the newest runs that another problem has ended while they verified, up to the first that came to its own end."""
-    return list(takewhile(lambda run: run.superseded is not None, past))
-
-
 def conclusive_runs(past: list[PastRun]) -> list[PastRun]:
     """Return the runs that say something of the remedy."""
     return [run for run in past if run.state not in INCONCLUSIVE_OUTCOMES]

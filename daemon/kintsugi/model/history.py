@@ -30,6 +30,7 @@ class PastRun:
     The facts of a recent run that the guards need.
 
     `resumed` is when a person ended the rest after its hand-over: it, and what was before it, holds nothing back any more.
+    `faults` is what it was about, read of finished runs of the request's own service.
     """
 
     service: str
@@ -43,6 +44,7 @@ class PastRun:
     changes: int
     superseded: Superseded | None = None
     resumed: datetime | None = None
+    faults: KnownFaults = NO_FAULTS
 
     @property
     def has_slot(self) -> bool:
@@ -102,10 +104,10 @@ class History:
     `active` are unfinished runs, `recent` the finished ones of the last hours and the last ones of this service;
     `disruptions` the times of changes in this namespace within the budget's window; `locks` maps a lock's name to its run;
     `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the request's runbook
-    recovered the service, whichever rule had started it, the oldest first. `held_since` is when that incident was opened, if
-    it is held; `upstreams` are the last telling runs of what the request is held for, by service. Drills are in none of them.
-    `scaled_to_zero` says which run has last scaled to 0 what the request would start. `rejections` are the noes of people to
-    this service's plans and incidents of late. `last_faults` are the faults that its last conclusive run was about.
+    recovered the service from its current fault, whichever rule had started it, the oldest first. `held_since` is when that
+    incident was opened, if it is held; `upstreams` are the last telling runs of what the request is held for, by service. Drills
+    are in none of them. `scaled_to_zero` says which run has last scaled to 0 what the request would start. `rejections` are the
+    noes of people to this service's plans and incidents of late.
     """
 
     active: tuple[PastRun, ...] = ()
@@ -118,5 +120,4 @@ class History:
     held_since: datetime | None = None
     upstreams: Mapping[str, PastRun] = field(default_factory=dict)
     scaled_to_zero: ScaledToZero | None = None
-    last_faults: KnownFaults = NO_FAULTS
     rejections: tuple[Rejection, ...] = ()

@@ -55,6 +55,10 @@ class KnownFaults:
         """Return whether a fault has one of their causes, or may have: an unknown one is any."""
         return fault.kind is None or not self.causes or replace(fault, template="") in self.causes
 
+    def has(self, fault: Fault | None) -> bool:
+        """Return whether a fault returns with one of their templates and one of their causes, or may: then it is not new."""
+        return fault is None or (self.has_template(fault) and self.has_cause(fault))
+
 
 NO_FAULTS = KnownFaults()
 

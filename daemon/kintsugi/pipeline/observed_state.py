@@ -43,7 +43,7 @@ from kintsugi.model.essentials import (
 from kintsugi.model.good_state import GoodRevision, RevisionStanding
 from kintsugi.model.hosts import service_of
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.outages import Outage
+from kintsugi.model.outages import Fault, Outage
 from kintsugi.model.records import RunRecord, StepRecord
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import NOTHING_ALLOWED, Service
@@ -236,12 +236,17 @@ class ObservedState:
             essential=self._essential(view),
             starts=at_zero(view) if plan.runbook.starts else None,
             plan=plan.digest,
-            fault=outage.fault if (outage := self.outage(plan.service.name)) is not None else None,
+            fault=self.fault(plan.service.name),
             well=self.well(plan.service.name),
             unhealthy=objection(plan.service.name, view) if plan.runbook.rehearsal else None,
             unbound=plan.unbound,
             from_alert=plan.from_alert,
         )
+
+    def fault(self, service: str) -> Fault | None:
+        """Return the current fault of a service, None where it is not down."""
+        outage = self.outage(service)
+        return outage.fault if outage is not None else None
 
     def well(self, service: str) -> tuple[datetime, datetime] | None:
         """Return from when to when a service was last well without interruption; None where that was not seen."""

@@ -40,6 +40,9 @@ BATCH = 500
 REST = timedelta(milliseconds=10)
 """The shortest rest after a batch: new signals need no read, so that each would be a batch, with a commit of its own."""
 
+ABOUT_A_FAULT = (Reason.HUMAN, Reason.COOLDOWN, Reason.FAILURES, Reason.INEFFECTIVE)
+"""Refusals because of runs about one fault of the service: another fault is not held back by them."""
+
 SIGNALS_PER_TURN = 16
 """Signals between two turns of the event loop: each has up to 64 KiB of foreign text that rules search, together 1 MiB."""
 
@@ -124,7 +127,7 @@ class Pipeline:
         """Evaluate again what was refused for a service because of a problem before: it has another fault now."""
         rules = [rule.name for rule in self._active_catalog.catalog.rules.values() if rule.service == service]
         now = self._observed.clock()
-        for reason in (Reason.HUMAN, Reason.COOLDOWN):
+        for reason in ABOUT_A_FAULT:
             if await self._ledger.signals.make_due(rules, reason, now, until=datetime.max.replace(tzinfo=UTC)):
                 self.wake()
 

@@ -134,6 +134,7 @@ class RunRequester:
         return replace(
             RunRequest.of(bound, rule, mode, catalog=digest, starts=self.observed.starts(bound)),
             signal=signal,
+            fault=self.observed.fault(bound.service.name),
             upstreams=tuple(each.upstream for each in held_by),
             hold_limit=self.observed.limits.holds.limit if held_by else None,
         )

@@ -1,13 +1,24 @@
 """A trouble that returns after every recovery: the person is told once, with all that was done, and it comes up again."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import History
-from kintsugi.model.records import IncidentState, Notice, Reason, StepState, Verdict, VerdictKind
+from kintsugi.model.outages import Fault
+from kintsugi.model.records import (
+    IncidentState,
+    Notice,
+    Reason,
+    RunUpdate,
+    SeenWorkload,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
 from tests.contract.ledger.build import (
     HOUR,
     MINUTE,
@@ -17,8 +28,10 @@ from tests.contract.ledger.build import (
     end,
     hold,
     incident_of,
+    kept,
     refuse_to_decide,
     request,
+    run_request,
     signal,
     started,
     step,
@@ -58,9 +71,11 @@ async def told(ledger: Ledger) -> list[Notice]:
     return [each for each in await ledger.outbox.due_notices(NOW + 9 * HOUR) if each.kind is IncidentState.INEFFECTIVE]
 
 
-async def recoveries(ledger: Ledger, runbook: str = "web-service-recovery") -> tuple[datetime, ...]:
-    """Return when the web service was recovered by a runbook."""
-    return (await ledger.incidents.history("web", "shop", NOW, runbook)).recoveries
+async def recoveries(
+    ledger: Ledger, runbook: str = "web-service-recovery", *, fault: Fault | None = None
+) -> tuple[datetime, ...]:
+    """Return when the web service was recovered by a runbook, from a fault."""
+    return (await ledger.incidents.history_for(run_request(runbook=runbook, fault=fault), NOW)).recoveries
 
 
 async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Ledger) -> None:
@@ -72,6 +87,20 @@ async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Led
     await end(ledger, started(await request(ledger, rule="web-slow")), IncidentState.RECOVERED)
     assert await recoveries(ledger) == (*ENDS, NOW)
     assert await recoveries(ledger, "workload-recovery") == await recoveries(ledger, "") == ()
+
+
+async def test_a_recovery_and_a_run_from_another_cause_or_template_are_not_about_this_fault(ledger: Ledger) -> None:
+    """What a run was about are the templates that it saw, and each cause that its incident was diagnosed with."""
+    run = await begin(ledger, now=NOW - HOUR)
+    await ledger.incidents.keep_diagnosis(kept(run))
+    found = SeenWorkload(template="a", revision=1, desired=1, ready=0)
+    await ledger.commit(ledger.incidents.update_write(run.id, RunUpdate(workload_found=found)))
+    await end(ledger, run, IncidentState.RECOVERED, NOW - HOUR + MINUTE)
+    same = Fault.of(kept(run).diagnosis.causes[0], "a")
+    others = (replace(same, template="b"), replace(same, field="spec"))
+    assert [await recoveries(ledger, fault=fault) for fault in (None, same, *others)] == [ENDS[2:], ENDS[2:], (), ()]
+    (past,) = (await ledger.incidents.history("web", "shop", NOW)).recent
+    assert [past.faults.has(fault) for fault in (same, *others)] == [True, False, False]
 
 
 async def test_a_trouble_that_comes_and_goes_without_a_change_is_one_that_returns(ledger: Ledger) -> None:

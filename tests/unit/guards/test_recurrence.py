@@ -206,10 +206,15 @@ def test_remedies_count_back_to_the_first_run_that_helped(states: tuple[str, ...
 
 DISK = Fault(template="a", kind=CauseKind.VOLUME, object="persistentvolumeclaim/data")
 IMAGE = Fault(template="a", kind=CauseKind.IMAGE_PULL, object="deployment/web", field="containers[web].image")
-LEFT = History(
-    recent=(past(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-30)),),
-    last_faults=KnownFaults(templates=frozenset({"a"}), causes=frozenset({replace(DISK, template="")})),
-)
+ABOUT_DISK = KnownFaults(templates=frozenset({"a"}), causes=frozenset({replace(DISK, template="")}))
+
+
+def about_disk(state: IncidentState, *, minutes: float) -> PastRun:
+    """Return a run about the disk that ended at a time."""
+    return replace(past(state, finished=moment(minutes=minutes)), faults=ABOUT_DISK)
+
+
+LEFT = History(recent=(about_disk(IncidentState.NEEDS_OPERATOR, minutes=-30),))
 
 
 def at(fault: Fault | None, *, well: tuple[float, float] | None = None) -> Verdict:
@@ -246,7 +251,7 @@ def test_a_hand_over_is_over_once_the_service_has_been_well_since(well: tuple[fl
     [(DISK, Reason.COOLDOWN), (IMAGE, Reason.MATCHED), (replace(DISK, template="b"), Reason.MATCHED)],
 )
 def test_a_cooldown_holds_back_no_other_fault(fault: Fault, reason: Reason) -> None:
-    history = replace(LEFT, recent=(past(IncidentState.INEFFECTIVE, finished=moment(minutes=-1)),))
+    history = History(recent=(about_disk(IncidentState.INEFFECTIVE, minutes=-1),))
     assert judged(replace(guard_context(), fault=fault), history).reason is reason
 
 
@@ -271,18 +276,18 @@ def test_the_cooldown_of_a_run_that_another_problem_has_ended_holds_nothing_back
     assert (verdict.reason is Reason.COOLDOWN) is (by is None)
 
 
-def test_a_person_is_needed_after_two_runs_in_a_row_that_another_problem_has_ended() -> None:
-    both = (superseded(minutes=-1), superseded(minutes=-4))
-    verdict = judged(history=History(recent=both))
-    assert (verdict.reason, verdict.until) == (Reason.FAILURES, moment(minutes=59))
-    assert verdict.text.startswith(
-        "2 runs in a row were ended by another problem while they verified; no run starts before"
-    )
-    assert judged(history=History(recent=(both[0], superseded(minutes=-90, by=None)))).kind is VerdictKind.STARTED
-    long_ago = tuple(superseded(minutes=minutes) for minutes in (-61, -64))
-    assert judged(history=History(recent=long_ago)).kind is VerdictKind.STARTED
+@pytest.mark.parametrize("fault", [IMAGE, replace(DISK, template="b")], ids=["another cause", "another template"])
+def test_runs_in_a_row_that_did_not_help_hold_back_only_the_fault_that_they_were_about(fault: Fault) -> None:
+    """In whatever order the faults come: a fault between two of them takes nothing away from either."""
+    failed = [about_disk(IncidentState.ROLLED_BACK, minutes=-minutes) for minutes in (2, 4, 6)]
+    about_image = KnownFaults(templates=frozenset({"a"}), causes=frozenset({replace(IMAGE, template="")}))
+    between = replace(failed[0], finished=moment(minutes=-1), state=IncidentState.RECOVERED, faults=about_image)
+    history = History(recent=(*failed, between))
+    limits = Limits(cooldown_max=timedelta())
+    assert judged(replace(guard_context(), fault=DISK), history, limits=limits).reason is Reason.FAILURES
+    assert judged(replace(guard_context(), fault=fault), history, limits=limits).reason is not Reason.FAILURES
 
 
 def test_the_hand_over_of_a_daemon_without_a_diagnosis_is_kept_to_whatever_the_cause() -> None:
-    history = replace(LEFT, last_faults=KnownFaults())
+    history = History(recent=(past(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-30)),))
     assert judged(replace(guard_context(), fault=IMAGE), history).reason is Reason.HUMAN

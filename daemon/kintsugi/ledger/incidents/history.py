@@ -6,7 +6,9 @@ is read by runbook and not by rule: several rules can notice the same problem, a
 matches. The repeated remedy is what counts.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
 from typing import Any
@@ -20,7 +22,7 @@ from kintsugi.ledger.store.tables import aborts, diagnoses, incidents, locks, pa
 from kintsugi.ledger.store.transactions import Windows
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
-from kintsugi.model.outages import NO_FAULTS, KnownFaults
+from kintsugi.model.outages import NO_FAULTS, Fault, KnownFaults
 from kintsugi.model.questions import Question
 from kintsugi.model.records import Incident, IncidentState, Pause, Phase, RunKind, SeenWorkload, StepState
 from kintsugi.model.remedies import RemedyKind
@@ -71,12 +73,13 @@ _COUNTED = union(
 """The runs that a guard may count: by four queries, each with its own index; one with OR would have none."""
 
 _PAST_RUNS = select(*_PAST).where(runs.c.id.in_(bindparam("ids", expanding=True))).order_by(runs.c.started, runs.c.id)
-_IS_LAST = runs.c.id.in_(select(_LAST_CONCLUSIVE.limit(1).subquery().c.id))
-_LAST_RUN = select(*_PAST).where(_IS_LAST)
-_LAST_FAULTS = select(runs.c.incident, runs.c.workload_found, runs.c.workload_left, runs.c.workload_decided).where(
-    _IS_LAST
+_LAST_RUN = select(*_PAST).where(runs.c.id.in_(select(_LAST_CONCLUSIVE.limit(1).subquery().c.id)))
+_WORKLOADS = select(runs.c.incident, runs.c.workload_found, runs.c.workload_left, runs.c.workload_decided).where(
+    runs.c.incident.in_(bindparam("incidents", expanding=True)), _RECOVERY
 )
-_DIAGNOSES = select(diagnoses.c.diagnosis).where(diagnoses.c.incident == bindparam("incident"))
+_DIAGNOSES = select(diagnoses.c.incident, diagnoses.c.diagnosis).where(
+    diagnoses.c.incident.in_(bindparam("incidents", expanding=True))
+)
 _OPEN_INCIDENT = select(incidents.c.id, incidents.c.state, incidents.c.opened).where(
     incidents.c.service == bindparam("service"), incidents.c.closed.is_(None), incidents.c.kind == RunKind.RECOVERY
 )
@@ -120,14 +123,17 @@ def read_history(connection: Connection, service: str, namespace: str, now: date
     # asked for by themselves: joined with them, PostgreSQL reads the whole table
     counted = connection.scalars(_COUNTED, {"service": service, "since": now - windows.runs}).all()
     past = readable(PastRun, connection.execute(_PAST_RUNS, {"ids": counted}).all() if counted else ())
+    own = {run.incident for run in past if run.service == service and run.finished is not None}
+    faults = _read_faults(connection, own)
     return History(
         active=tuple(run for run in past if run.finished is None),
-        recent=tuple(run for run in past if run.finished is not None),
+        recent=tuple(
+            replace(run, faults=faults.get(run.incident, NO_FAULTS)) for run in past if run.finished is not None
+        ),
         disruptions=read_disruptions(connection, namespace, now - windows.changes),
         locks={row.name: row.run for row in connection.execute(_LOCKS)},
         pauses=read_pauses(connection, now),
         incident=opened.id if opened is not None else "",
-        last_faults=_last_faults(connection, service),
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
         rejections=_read_rejections(connection, service, now - windows.runs),
     )
@@ -141,17 +147,19 @@ def read_upstreams(connection: Connection, services: Sequence[str]) -> Mapping[s
     return {run.service: run for run in found}
 
 
-def _last_faults(connection: Connection, service: str) -> KnownFaults:
-    """Read the faults that the service's last conclusive run was about."""
-    row = connection.execute(_LAST_FAULTS, {"service": service}).one_or_none()
-    if row is None:
-        return NO_FAULTS
-    seen = (row.workload_found, row.workload_left, row.workload_decided)
-    found = connection.scalars(_DIAGNOSES, {"incident": row.incident})
-    return KnownFaults.of(
-        (each.template for each in seen if isinstance(each, SeenWorkload)),
-        (each for each in found if isinstance(each, Diagnosis)),
-    )
+def _read_faults(connection: Connection, incidents: Collection[str]) -> Mapping[str, KnownFaults]:
+    """Read by incident which faults its runs were about."""
+    if not incidents:
+        return {}
+    which = {"incidents": list(incidents)}
+    templates, found = defaultdict[str, set[str]](set), defaultdict[str, list[Diagnosis]](list)
+    for row in connection.execute(_WORKLOADS, which):
+        seen = (row.workload_found, row.workload_left, row.workload_decided)
+        templates[row.incident] |= {each.template for each in seen if isinstance(each, SeenWorkload)}
+    for incident, diagnosis in connection.execute(_DIAGNOSES, which):
+        if isinstance(diagnosis, Diagnosis):
+            found[incident].append(diagnosis)
+    return {each: KnownFaults.of(templates[each], found[each]) for each in incidents}
 
 
 def _read_rejections(connection: Connection, service: str, since: datetime) -> tuple[Rejection, ...]:
@@ -242,7 +250,7 @@ WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
 
 
 RECOVERIES = (
-    select(runs.c.finished)
+    select(runs.c.finished, runs.c.incident)
     .where(runs.c.service == bindparam("service"), runs.c.runbook == bindparam("runbook"))
     .where(runs.c.state == bindparam("state"), runs.c.finished.is_not(None), _RECOVERY)
     .order_by(runs.c.finished.desc())
@@ -251,12 +259,15 @@ RECOVERIES = (
 """The newest ends of runs in one state, which an index answers however many runs there are."""
 
 
-def read_recoveries(connection: Connection, service: str, runbook: str) -> tuple[datetime, ...]:
-    """Read when runs of one runbook ended with the service well, the oldest first; the newest `MOST` at most."""
-    found: list[datetime] = []
+def read_recoveries(connection: Connection, service: str, runbook: str, fault: Fault | None) -> tuple[datetime, ...]:
+    """Read when runs of one runbook about a fault ended with the service well, the oldest first; of the newest `MOST` at most."""
+    found: list[tuple[datetime, str]] = []
     for state in WELL_AGAIN:
-        found += connection.scalars(RECOVERIES, {"service": service, "runbook": runbook, "state": state})
-    return tuple(sorted(found)[-MOST:])
+        ends = connection.execute(RECOVERIES, {"service": service, "runbook": runbook, "state": state})
+        found += ((row.finished, row.incident) for row in ends)
+    newest = sorted(found)[-MOST:]
+    faults = _read_faults(connection, {incident for _, incident in newest})
+    return tuple(finished for finished, incident in newest if faults[incident].has(fault))
 
 
 def read_attempts(

@@ -22,7 +22,6 @@ from kintsugi.ledger.incidents.history import (
     read_changes,
     read_history,
     read_pauses,
-    read_recoveries,
     read_remedies,
     read_upstreams,
     slot_namespaces,
@@ -218,20 +217,13 @@ class Incidents(Aggregate):
         return await self._store.write("start-held", work, fenced=True)
 
     async def history(
-        self,
-        service: str,
-        namespace: str,
-        now: datetime,
-        runbook: str = "",
-        upstreams: Sequence[str] = (),
-        starts: str = "",
+        self, service: str, namespace: str, now: datetime, upstreams: Sequence[str] = (), starts: str = ""
     ) -> History:
-        """Read what a request (of `runbook`, where one is given) would be decided by, without asking for a run."""
+        """Read the history of a service, without that of any runbook."""
 
         def work(connection: Connection) -> History:
             return replace(
                 read_history(connection, service, namespace, now, self._store.windows),
-                recoveries=read_recoveries(connection, service, runbook) if runbook else (),
                 upstreams=read_upstreams(connection, upstreams),
                 scaled_to_zero=read_scaled_to_zero(connection, starts) if starts else None,
             )
@@ -240,8 +232,7 @@ class Incidents(Aggregate):
 
     async def history_for(self, request: RunRequest, now: datetime) -> History:
         """Read what a request would be decided by, without making it."""
-        place, upstreams = (request.service, request.namespace), request.upstreams
-        return await self.history(*place, now, request.runbook, upstreams, request.starts)
+        return await self._store.read(lambda connection: Decision(connection, request, now, self._store).history())
 
     async def manual_start(self, service: str, key: str) -> RunRequestResult | None:
         """Return what a person's wish has started, None when it has started nothing yet."""

@@ -32,6 +32,7 @@ from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override
+from kintsugi.model.outages import Fault
 from kintsugi.model.questions import Answer, AnswerSource, GivenAnswer, Question
 from kintsugi.model.records import (
     Incident,
@@ -85,7 +86,7 @@ class RunRequest:
     `deadline` is the watchdog's moment, `catalog` the digest of the documents that the run keeps to. `slot` is the
     moment of a drill's schedule that is dealt with when it starts. `parent` and `parent_step` name who asks for a child
     run: it takes over an incident of its service that waits. `manual` is what is kept of a person's start. `starts` is
-    the workload (its uid) that it would start from 0, "" for none.
+    the workload (its uid) that it would start from 0, "" for none. `fault` is the service's current one, None where it is not down.
     """
 
     signal: Signal | None
@@ -106,6 +107,7 @@ class RunRequest:
     parent_step: str = ""
     manual: ManualStart | None = None
     starts: str = ""
+    fault: Fault | None = None
 
     @classmethod
     def of(cls, plan: Plan, rule: Rule, mode: Mode, *, catalog: str, starts: str) -> "RunRequest":
@@ -196,14 +198,8 @@ class Decision:
         opened = self._open_incident()
         if opened is not None and (opened.id != own or opened.state not in _WAITING):
             return self._attach(opened, f"{opened.service} has incident {opened.id} open ({opened.state})")
-        request = self._request
-        history = replace(
-            read_history(self._connection, request.service, request.namespace, self._now, self._windows),
-            recoveries=read_recoveries(self._connection, request.service, request.runbook),
-            upstreams=read_upstreams(self._connection, request.upstreams),
-            scaled_to_zero=read_scaled_to_zero(self._connection, request.starts) if request.starts else None,
-        )
-        verdict = replace(self._respect_locks(decide(history), history), rule=request.rule)
+        history = self.history()
+        verdict = replace(self._respect_locks(decide(history), history), rule=self._request.rule)
         if verdict.reason is Reason.INEFFECTIVE and history.recoveries:
             return self._report_ineffective(opened, verdict, history.recoveries)
         state = _OPENS.get(verdict.kind)
@@ -214,6 +210,16 @@ class Decision:
         incident = self._put_incident(opened, state, verdict.text)
         run = self._start(incident) if verdict.kind is VerdictKind.STARTED else None
         return RunRequestResult(verdict=replace(verdict, incident=incident.id), incident=incident, run=run)
+
+    def history(self) -> History:
+        """Read what the request is decided by."""
+        connection, request = self._connection, self._request
+        return replace(
+            read_history(connection, request.service, request.namespace, self._now, self._windows),
+            recoveries=read_recoveries(connection, request.service, request.runbook, request.fault),
+            upstreams=read_upstreams(connection, request.upstreams),
+            scaled_to_zero=read_scaled_to_zero(connection, request.starts) if request.starts else None,
+        )
 
     def settle_waiting(self, incident: str, verdict: Verdict) -> None:
         """Store the verdict of the signals that wait with their incident."""
