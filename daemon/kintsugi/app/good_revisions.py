@@ -252,7 +252,7 @@ class GoodRevisionTracker:
     async def _holding(self) -> Mapping[str, Sequence[str]]:
         """Return the rules whose signals hold, by their service."""
         rules, found = self.services.catalog.rules, dict[str, list[str]]()
-        for name in await self.store.signals.firing_rules(rules):
+        for name in await self.store.signals.holding(rules):
             found.setdefault(rules[name].service, []).append(name)
         return found
 

@@ -9,27 +9,38 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from kintsugi.decisions.guards import covers
+from kintsugi.decisions.guards import HandOver, covers
 from kintsugi.decisions.next_command import answer_command, resume_hint
 from kintsugi.decisions.watchdog import Progress, WatchdogTimings, settle_time, steady_since, unfinished
 from kintsugi.durations import format_seconds
 from kintsugi.model.api_types import NO_ACTIVITY, ActivityKind, CurrentStep, HoldSummary, ServiceActivity
 from kintsugi.model.questions import Question, QuestionKind
-from kintsugi.model.records import Incident, IncidentState, Pause, RunRecord
-from kintsugi.model.rules import Mode, Rule
+from kintsugi.model.records import HoldingSignals, Incident, IncidentState, Pause, RunRecord, Verdict, VerdictKind
+from kintsugi.model.rules import Rule
 from kintsugi.model.views import ServiceView
 
 _NO_END = datetime.max.replace(tzinfo=UTC)
 
-_WILL = {Mode.OBSERVE: "reports", Mode.APPROVE: "asks a person", Mode.AUTO: "acts"}
+_WILL = {
+    VerdictKind.OBSERVED: "reports",
+    VerdictKind.AWAITING_APPROVAL: "asks a person",
+    VerdictKind.STARTED: "acts",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HandOver:
-    """A service that was handed over to a person: no run is started on it for the same fault before `until`."""
+class Forecast:
+    """What the guards will decide at `due`, if a rule's condition lasts until then and nothing else happens."""
 
-    incident: str
-    until: datetime
+    due: datetime
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        """Return a sentence for a person."""
+        name, will = self.verdict.rule, _WILL.get(self.verdict.kind)
+        if will is None:
+            return f"rule {name} does nothing at {self.due:%H:%M:%S}: {self.verdict.text}"
+        return f"rule {name} {will} at {self.due:%H:%M:%S} if the condition lasts until then"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +150,7 @@ def _verification(view: ServiceView, run: RunRecord, timings: WatchdogTimings, n
 
 def _inactive(inputs: ActivityInput, now: datetime) -> ServiceActivity | None:
     """Answer with the reason for which nothing is done for a service that is not well and has no incident."""
-    failing = inputs.incident is None and inputs.view is not None and inputs.view.healthy is False
+    failing = inputs.incident is None and inputs.view is not None and inputs.view.is_failing
     return ServiceActivity(kind=ActivityKind.INACTION, text=inputs.inaction) if failing and inputs.inaction else None
 
 
@@ -165,32 +176,25 @@ def _moment(when: datetime, now: datetime) -> str:
 
 def inaction_reason(
     rules: Collection[Rule],
-    holding: Mapping[str, datetime],
-    verdicts: Mapping[str, str],
+    holding: Mapping[str, HoldingSignals],
+    forecast: Forecast | None = None,
     paused: Collection[str] = (),
-    *,
-    mode: Mode = Mode.AUTO,
 ) -> str:
     """
     Return why no rule acts on a service that is not well.
 
-    `holding` maps rules to the time since which their condition holds without a signal yet, `verdicts` those of which a signal holds
-    to the text of its verdict, "" where none is known; `paused` names those that a pause of the rule alone covers. `mode` is the
-    daemon's.
+    `holding` are the signals that hold by rule, `forecast` is about the condition without a signal that is due first; `paused`
+    names those that a pause of the rule alone covers.
     """
     if not rules:
         return "no rule watches this service"
-    if all(rule.name in paused for rule in rules):
-        return f"each rule of this service is paused ({', '.join(sorted(rule.name for rule in rules))})"
-    rules = [rule for rule in rules if rule.name not in paused]
-    if firing := sorted(rule.name for rule in rules if rule.name in verdicts):
-        judged = next((name for name in firing if verdicts[name]), "")
-        outcome = f"rule {judged}: {verdicts[judged]}" if judged else "the outcome is in `kintsugi signals`"
-        return f"seen by {', '.join(firing)}; {outcome}"
-    waiting = [(holding[rule.name] + rule.for_duration, rule) for rule in rules if rule.name in holding]
-    if waiting:
-        due, rule = min(waiting, key=lambda each: (each[0], each[1].name))
-        will = _WILL[rule.mode.at_most(mode)]
-        return f"rule {rule.name} {will} at {due:%H:%M:%S} if the condition lasts until then"
     names = sorted(rule.name for rule in rules)
+    if all(each in paused for each in names):
+        return f"each rule of this service is paused ({', '.join(names)})"
+    if firing := [each for each in names if each in holding and each not in paused]:
+        judged = next(((each, found) for each in firing if (found := holding[each].verdict) and found.text), None)
+        outcome = f"rule {judged[0]}: {judged[1].text}" if judged else "the outcome is in `kintsugi signals`"
+        return f"seen by {', '.join(firing)}; {outcome}"
+    if forecast is not None:
+        return str(forecast)
     return f"no rule of this service matches now ({', '.join(names)})"

@@ -116,6 +116,15 @@ class GuardContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HandOver:
+    """A hand-over to a person at `since`: no run is started on the service for the same cause before `until`."""
+
+    incident: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GuardInput:
     """One request to be decided."""
 
@@ -231,9 +240,9 @@ def paused(inputs: GuardInput) -> Verdict | None:
 def locked(inputs: GuardInput) -> Verdict | None:
     """Wait while another run has locked the service or an owner of its objects."""
     for lock in inputs.context.locks:
-        run = inputs.history.locks.get(lock)
-        if run is not None:
-            return inputs.refuse(Reason.LOCKED, f"{lock} is held by run {run}", inputs.again)
+        holder = inputs.history.locks.get(lock)
+        if holder is not None:
+            return inputs.refuse(Reason.LOCKED, f"{lock} is held by {holder}", inputs.again)
     return None
 
 
@@ -290,30 +299,30 @@ def handed_over(inputs: GuardInput) -> Verdict | None:
     That says nothing about another cause. Another template may be that person's own repair.
     """
     context = inputs.context
-    past = [
-        run for run in conclusive_runs(runs_of(inputs)) if context.fault is None or run.faults.has_cause(context.fault)
-    ]
-    if not past or past[0].state not in HANDED_OVER_OUTCOMES or past[0].finished is None:
+    found = hand_over(runs_of(inputs), context.fault, context.well, inputs.limits, now=inputs.now)
+    if found is None:
         return None
-    until = rest_until(past[0].finished, context.well, inputs.limits, now=inputs.now)
-    if until is None:
+    handed = f"{context.service.name} was handed over to a person at {found.since:%H:%M:%S}"
+    rests = f"Kintsugi starts no run before {found.until:%H:%M:%S} ({resume_hint(found.incident)})"
+    return inputs.refuse(Reason.HUMAN, f"{handed}; {rests}", found.until)
+
+
+def hand_over(
+    past: list[PastRun], fault: Fault | None, well: tuple[datetime, datetime] | None, limits: Limits, *, now: datetime
+) -> HandOver | None:
+    """
+    Return the hand-over of a fault after which a service rests, as long as after several failures; None where it does not.
+
+    The rest is over, too, once the service has been well for `goodAfter` since. `past` are its runs, as `newest_first` returns
+    them, and `well` is from when to when it was last well.
+    """
+    about = [run for run in conclusive_runs(past) if fault is None or run.faults.has_cause(fault)]
+    if not about or about[0].state not in HANDED_OVER_OUTCOMES or about[0].finished is None:
         return None
-    handed = f"{context.service.name} was handed over to a person at {past[0].finished:%H:%M:%S}"
-    rests = f"Kintsugi starts no run before {until:%H:%M:%S} ({resume_hint(past[0].incident)})"
-    return inputs.refuse(Reason.HUMAN, f"{handed}; {rests}", until)
-
-
-def rest_until(
-    left: datetime, well: tuple[datetime, datetime] | None, limits: Limits, *, now: datetime
-) -> datetime | None:
-    """
-    Return until when a service rests that was handed over at `left`: as long as after several failures; None if that is over.
-
-    It is over, too, once the service has been well for `goodAfter` since. `well` is from when to when it was last well.
-    """
-    until = left + limits.failures_pause
-    lasted = well is not None and well[1] - max(well[0], left) >= limits.good_after
-    return None if now >= until or lasted else until
+    since = about[0].finished
+    until = since + limits.failures_pause
+    lasted = well is not None and well[1] - max(well[0], since) >= limits.good_after
+    return None if now >= until or lasted else HandOver(incident=about[0].incident, since=since, until=until)
 
 
 def failures(inputs: GuardInput) -> Verdict | None:
@@ -422,9 +431,13 @@ def counts_for_cooldown(run: PastRun, context: GuardContext) -> bool:
 
 def runs_of(inputs: GuardInput) -> list[PastRun]:
     """Return this service's finished runs, newest first, since a person last resumed it after a hand-over."""
-    past = [run for run in inputs.history.recent if run.service == inputs.context.service.name]
-    past.sort(key=lambda run: run.finished or run.started, reverse=True)
-    return list(takewhile(lambda run: run.resumed is None, past))
+    return newest_first(run for run in inputs.history.recent if run.service == inputs.context.service.name)
+
+
+def newest_first(past: Iterable[PastRun]) -> list[PastRun]:
+    """Return the runs of a service since a person last resumed it after a hand-over, newest first."""
+    ordered = sorted(past, key=lambda run: run.finished or run.started, reverse=True)
+    return list(takewhile(lambda run: run.resumed is None, ordered))
 
 
 def runs_about(inputs: GuardInput) -> list[PastRun]:

@@ -4,13 +4,13 @@ Decides when a person must be notified that a service is down: no outage is sile
 Pure: views, diagnoses, the facts of the ledger and `now` are arguments. `pipeline.outage_watch` asks every few seconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.watchdog import WatchdogTimings, progresses
 from kintsugi.model.outages import Fault, KnownFaults, NoticeOfProblem, NoticeState, Outage, Superseded
-from kintsugi.model.records import IncidentState, KeptDiagnosis, RunRecord
+from kintsugi.model.records import HoldingSignals, IncidentState, KeptDiagnosis, Reason, RunRecord, VerdictKind
 from kintsugi.model.views import ServiceView
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import diagnosis_at
@@ -51,7 +51,7 @@ def is_down(view: ServiceView, *, start_up: timedelta, now: datetime) -> bool:
 
     A rollout that progresses beside serving pods is Kubernetes' own work, and a service that an autoscaler lets rest at 0 rests.
     """
-    if not view.is_current or not (view.healthy is False or (view.healthy is True and view.rollout_stuck)):
+    if not view.is_current or not view.is_failing:
         return False
     return not (view.desired == 0 and view.rests) and not progresses(view, start_up=start_up, now=now)
 
@@ -95,7 +95,11 @@ def well_before(outage: Outage | None, view: ServiceView | None, *, now: datetim
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextFault:
-    """Another problem of a service whose run verifies: why that run ends, and whether its steps had made the service well."""
+    """
+    Another problem of a service whose run verifies: why that run ends, and whether its steps had made the service well.
+
+    `text` does not say what another problem is: that one has an incident and a notice of its own.
+    """
 
     superseded: Superseded
     was_well: bool
@@ -121,11 +125,12 @@ def next_fault(
     rolled_out = not known.has_template(outage.fault)
     if not rolled_out and not (well >= timings.verify or (was_well and not changed)):
         return None
-    other = rolled_out or not known.has_cause(outage.fault)
-    until = f"was well until {outage.since:%H:%M:%S}, then" if was_well else "did not become well, and since then"
-    what = "another problem began" if other else "its problem returned"
-    reason = Superseded.OTHER_FAULT if other else Superseded.SAME_FAULT
-    return NextFault(superseded=reason, was_well=was_well, text=f"{outage.service} {until} {what}: {outage.fault}")
+    until = f"was well until {outage.since:%H:%M:%S}" if was_well else "did not become well"
+    if rolled_out or not known.has_cause(outage.fault):
+        reason, then = Superseded.OTHER_FAULT, f"then another problem began, at {outage.fault_since:%H:%M:%S}"
+    else:
+        reason, then = Superseded.SAME_FAULT, f"then its problem returned: {outage.fault}"
+    return NextFault(superseded=reason, was_well=was_well, text=f"{outage.service} {until}, {then}")
 
 
 def is_diagnosis_due(outage: Outage, timings: OutageTimings, *, now: datetime) -> bool:
@@ -183,13 +188,43 @@ def unnotified_for(
     return now - max(outage.fault_since, repair or outage.fault_since)
 
 
+def is_held_back(signals: Collection[HoldingSignals], recheck_after: timedelta, *, now: datetime) -> bool:
+    """
+    Return whether nothing is done for a service for a while: each of its signals is refused, until a moment later than the next
+    evaluation (`recheck_after`) or for good, or since longer than that because another run has a lock.
+    """
+
+    def lasts(each: HoldingSignals) -> bool:
+        verdict = each.verdict
+        if verdict is None or verdict.kind is not VerdictKind.REFUSED:
+            return False
+        if verdict.reason is Reason.LOCKED:
+            return now - each.since > recheck_after
+        return verdict.until is None or verdict.until > now + recheck_after
+
+    return bool(signals) and all(map(lasts, signals))
+
+
 def is_notice_due(
-    outage: Outage, notice: NoticeState, repair: datetime | None, timings: OutageTimings, *, now: datetime
+    outage: Outage,
+    notice: NoticeState,
+    repair: datetime | None,
+    timings: OutageTimings,
+    *,
+    held_back: bool = False,
+    now: datetime,
 ) -> bool:
-    """Return whether a person must be notified now: the fault has lasted, nobody knows of it, and no repair goes on."""
+    """
+    Return whether a person must be notified now: the fault has lasted, nobody knows of it, and no repair goes on.
+
+    It has lasted once it is diagnosed and nothing is done for it for a while (`held_back`). Where nobody was notified of any fault of
+    the outage, its time counts from the outage's begin, so that causes that take turns do not put it off.
+    """
     if notice is not NoticeState.NONE:
         return False
-    due = outage.fault_since + timings.notify_after
+    if held_back and outage.diagnosed is not None:
+        return True
+    due = (outage.fault_since if outage.notified else outage.since) + timings.notify_after
     if repair is not None:
         due = max(due, repair + timings.repair)
     return now >= due

@@ -15,6 +15,19 @@ class Lock:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LockHolder:
+    """The run that holds a lock, the service that it is about, and its deadline."""
+
+    run: str
+    service: str
+    deadline: datetime
+
+    def __str__(self) -> str:
+        """Return a phrase for a person."""
+        return f"run {self.run} on {self.service}, whose deadline is {self.deadline:%H:%M:%S}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PodBudget:
     """
     The budget of a service's pods that must stay ready, in the terms of a PodDisruptionBudget.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from kintsugi.model.change_limits import LockHolder
 from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.outages import NO_FAULTS, KnownFaults, Superseded
 from kintsugi.model.questions import bound_of
@@ -102,7 +103,7 @@ class History:
     The history by which one request is decided, read in the request's own transaction (P7).
 
     `active` are unfinished runs, `recent` the finished ones of the last hours and the last ones of this service;
-    `disruptions` the times of changes in this namespace within the budget's window; `locks` maps a lock's name to its run;
+    `disruptions` the times of changes in this namespace within the budget's window; `locks` maps a lock's name to who holds it;
     `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the request's runbook
     recovered the service from its current fault, whichever rule had started it, the oldest first. `held_since` is when that
     incident was opened, if it is held; `upstreams` are the last telling runs of what the request is held for, by service. Drills
@@ -113,7 +114,7 @@ class History:
     active: tuple[PastRun, ...] = ()
     recent: tuple[PastRun, ...] = ()
     disruptions: tuple[datetime, ...] = ()
-    locks: Mapping[str, str] = field(default_factory=dict)
+    locks: Mapping[str, LockHolder] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     incident: str = ""
     recoveries: tuple[datetime, ...] = ()

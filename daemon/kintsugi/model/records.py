@@ -180,6 +180,14 @@ class Verdict:
     incident: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldingSignals:
+    """The signals of a rule that hold now: since when there are any, and the verdict on the newest, None before there is one."""
+
+    since: datetime
+    verdict: Verdict | None = None
+
+
 class RunKind(StrEnum):
     """The purpose of an incident and its run: to recover a service, to rehearse, to report doubt about the observer, or to read a page.
 

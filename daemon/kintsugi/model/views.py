@@ -124,6 +124,11 @@ class ServiceView:
         return self.host or self.name
 
     @property
+    def is_failing(self) -> bool:
+        """Return whether the service is not well: it is not healthy, or its rollout is stuck beside healthy pods."""
+        return self.healthy is False or (self.healthy is True and self.rollout_stuck)
+
+    @property
     def serving(self) -> bool:
         """Return whether anything of it can answer: enough for those who depend on it, however many replicas lag."""
         return (self.ready if self.ready_endpoints is None else self.ready_endpoints) > 0

@@ -6,15 +6,17 @@ Nothing is changed or kept. The explanation of a signal is the trace of the eval
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
+from kintsugi.decisions.activity import Forecast
 from kintsugi.decisions.matcher import difference
 from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.durations import format_duration
 from kintsugi.model.api_types import Explanation, ServiceExplanation, ServiceValue
 from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.identity import new_id
-from kintsugi.model.records import Signal, SignalSource, Target, Verdict, VerdictKind
+from kintsugi.model.records import PendingMatch, Signal, SignalSource, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule, RuleSource, is_canary
 from kintsugi.model.services import DERIVED, Service
 from kintsugi.model.views import ServiceView
@@ -43,7 +45,7 @@ class Explainer:
         """Explain an alert: of several rules the first counts that is satisfied."""
         traces = await self._evaluator.trace(signal, whole=True)
         result = conclusion(traces)
-        verdict = result if isinstance(result, Verdict) else await self._evaluator.verdict_now(signal, result)
+        verdict = result if isinstance(result, Verdict) else await self._verdict(signal, result)
         lines = [_line(each, verdict, is_first=each is result, waits=False) for each in traces]
         return Explanation(verdict=verdict, lines=(*lines, *self._differences(signal)))
 
@@ -72,11 +74,25 @@ class Explainer:
             trace = evaluate_rule(rule, service, names)
             verdict = trace.refused
             if trace.is_satisfied:
-                verdict = await self._evaluator.verdict_now(self._signal_of(rule, target), trace)
+                verdict = await self._verdict(self._signal_of(rule, target), trace)
             lines.append(_line(trace, verdict or NO_RULE, is_first=True, waits=True))
             verdicts += [verdict] if verdict is not None else []
         accepted = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.REFUSED]
         return Explanation(verdict=(accepted or verdicts or [NO_RULE])[0], lines=tuple(lines))
+
+    async def forecast(self, condition: PendingMatch) -> Forecast | None:
+        """Return what the guards will decide once a condition has held for its rule's `for`; None for a rule that is gone."""
+        rule = self._active_catalog.catalog.rules.get(condition.rule)
+        subject = self._active_catalog.catalog.subject_of(rule) if rule is not None else None
+        if rule is None or subject is None:
+            return None
+        due = max(condition.since + rule.for_duration, self._observed.clock())
+        signal = replace(self._signal_of(rule, condition.target), began=condition.since)
+        trace = RuleTrace(rule=rule, service=subject)
+        return Forecast(due=due, verdict=await self._evaluator.verdict_at(signal, trace, due))
+
+    async def _verdict(self, signal: Signal, satisfied: RuleTrace) -> Verdict:
+        return await self._evaluator.verdict_at(signal, satisfied, self._observed.clock())
 
     def _find(self, target: Target) -> tuple[RuleSource, Object | None]:
         caches = self._observed.caches

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import orjson
 import structlog
 
-from kintsugi.decisions.activity import HandOver, inaction_reason
+from kintsugi.decisions.activity import Forecast, inaction_reason
 from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.drills import RULE
-from kintsugi.decisions.guards import rest_until
+from kintsugi.decisions.guards import HandOver, hand_over, newest_first
 from kintsugi.decisions.page_probes import RULE as PAGE_RULE
 from kintsugi.decisions.priorities import Hold, HoldRecord, ongoing_hold
 from kintsugi.errors import NotRecorded, UsageError, WrongState
@@ -47,6 +47,7 @@ from kintsugi.model.records import (
     IncidentState,
     Pause,
     PauseScope,
+    PendingMatch,
     RunKind,
     RunRecord,
     Signal,
@@ -330,14 +331,13 @@ class OperatorService:
 
     async def _hand_overs(self, now: datetime) -> Mapping[str, HandOver]:
         """Return the hand-overs after which services rest, by service."""
-        limits = self.observed.limits
-        left = await self.ledger.incidents.handed_over(now - limits.failures_pause)
-        ends = {
-            name: rest_until(run.finished, self.observed.well(name), limits, now=now)
-            for name, run in left.items()
-            if run.finished is not None
+        observed, limits = self.observed, self.observed.limits
+        ended = await self.ledger.incidents.ended_since(now - limits.failures_pause)
+        found = {
+            name: hand_over(newest_first(past), observed.fault(name), observed.well(name), limits, now=now)
+            for name, past in ended.items()
         }
-        return {name: HandOver(incident=left[name].incident, until=end) for name, end in ends.items() if end}
+        return {name: each for name, each in found.items() if each is not None}
 
     async def services(self) -> ServiceTree:
         """Return how each service is, what holds it and which run is under way, and the run about all of them."""
@@ -443,8 +443,8 @@ class OperatorService:
         return await self.diagnoser.diagnose(target)
 
     async def _inaction(self, status: DaemonStatus) -> Mapping[str, str]:
-        """Return why nothing is done for unhealthy services, with or without an incident."""
-        rules = {name: list[Rule]() for name, view in self.observed.views.items() if view.healthy is False}
+        """Return why nothing is done for services that are not well, with or without an incident."""
+        rules = {name: list[Rule]() for name, view in self.observed.views.items() if view.is_failing}
         if status.doubt:
             return dict.fromkeys(rules, f"nothing is started: {status.doubt}")
         if not rules:
@@ -452,11 +452,21 @@ class OperatorService:
         for rule in self.active_catalog.catalog.rules.values():
             if rule.service in rules:
                 rules[rule.service].append(rule)
-        holding = {each.rule: each.since for each in await self.ledger.signals.conditions()}
-        firing = await self.ledger.signals.firing_rules([rule.name for own in rules.values() for rule in own])
-        verdicts = {**dict.fromkeys(firing, ""), **await self.ledger.signals.last_verdicts(firing)}
+        holding = await self.ledger.signals.holding({rule.name for own in rules.values() for rule in own})
         paused = [each.name for each in status.pauses if each.scope is PauseScope.RULE]
-        return {name: inaction_reason(own, holding, verdicts, paused, mode=status.mode) for name, own in rules.items()}
+        conditions = await self.ledger.signals.conditions()
+        pending = [each for each in conditions if each.rule not in holding and each.rule not in paused]
+        return {
+            name: inaction_reason(own, holding, await self._forecast(own, pending), paused)
+            for name, own in rules.items()
+        }
+
+    async def _forecast(self, rules: Sequence[Rule], pending: Sequence[PendingMatch]) -> Forecast | None:
+        """Return the forecast of the condition that is due first, of those without a signal."""
+        lasting = {rule.name: rule.for_duration for rule in rules}
+        own = [each for each in pending if each.rule in lasting]
+        first = min(own, key=lambda each: (each.since + lasting[each.rule], each.rule), default=None)
+        return await self.explainer.forecast(first) if first is not None else None
 
     async def _hold(self, incident: Incident) -> Hold | None:
         """Return the upstream for which a held incident waits now."""

@@ -65,7 +65,7 @@ class OutageWatch:
     def note_notified(self, service: str) -> None:
         """Note that a person was notified of a service's fault in another way."""
         known = self.outages.get(service)
-        if known is not None:
+        if known is not None and known.fault not in known.notified:
             self.outages[service] = replace(known, notified=(*known.notified, known.fault))
 
     async def step(self) -> None:
@@ -131,7 +131,10 @@ class OutageWatch:
             self.unnotified.pop(view.name, None)
             return
         repair, state = await self._repair_at(view, now), await self._notice_state(outage)
-        if outage_notices.is_notice_due(outage, state, repair, self.timings, now=now):
+        if state is NoticeState.SENT:
+            self.note_notified(view.name)
+        held_back = state is NoticeState.NONE and await self._is_held_back(view.name, now)
+        if outage_notices.is_notice_due(outage, state, repair, self.timings, held_back=held_back, now=now):
             if view.name not in self._found:  # an earlier process has diagnosed it
                 await self._diagnose_one(view.service)
                 outage = self.outages[view.name]
@@ -142,6 +145,11 @@ class OutageWatch:
             log.warning("outage notice written", service=view.name, since=str(outage.since), text=text)
             self.on_notice.notify(view.name, view.name, text)
         self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
+
+    async def _is_held_back(self, service: str, now: datetime) -> bool:
+        rules = [rule.name for rule in self.observed.services.catalog.rules.values() if rule.service == service]
+        holding = await self.ledger.signals.holding(rules)
+        return outage_notices.is_held_back(holding.values(), self.observed.limits.recheck_after, now=now)
 
     async def _notice_state(self, outage: Outage) -> NoticeState:
         notices = await self.ledger.outbox.notices_of(outage)
@@ -167,7 +175,7 @@ class OutageWatch:
         activities = await self.activities() if self.activities is not None else {}
         happens = activities.get(view.name) or "Kintsugi makes no change"
         found = self._found.get(view.name)
-        problem = "its rollout is stuck" if view.healthy else "down"
+        problem = "its rollout is stuck" if view.rollout_stuck and view.serving else "down"
         names = frozenset(self.outages)
         suffering = unhealthy_dependents(view.name, names, self.observed.services.catalog.services)
         place, workload = view.service.namespace, view.service.workload

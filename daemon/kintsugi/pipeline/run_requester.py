@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.guards import check
+from kintsugi.decisions.guards import GuardContext, check
 from kintsugi.decisions.planner import Plan, RunPreview, digest_with, plan, question_of
 from kintsugi.decisions.priorities import Hold, rank
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
@@ -119,13 +119,11 @@ class RunRequester:
         if service is not None:
             self.on_waiting.notify(incident.id, incident.id, service)
 
-    async def verdict_now(self, signal: Signal, rule: Rule, service: Service | AllServices) -> Verdict:
-        """Return the verdict that this request would get now, without making it. Raises LedgerUnavailable."""
-        now = self.observed.clock()
+    async def verdict_at(self, signal: Signal, rule: Rule, service: Service | AllServices, now: datetime) -> Verdict:
+        """Return the verdict that this request would get at a moment if nothing else happened, without making it. Raises LedgerUnavailable."""
         bound = plan(rule, service, self.active_catalog.catalog, now=now, alert=alert_of(signal))
-        request = self.request_of(signal, rule, bound)
-        history = await self.ledger.incidents.history_for(request, now)
-        return replace(self.decision(rule, bound, signal)(history), rule=rule.name)
+        history = await self.ledger.incidents.history_for(self.request_of(signal, rule, bound), now)
+        return check(self._context(rule, bound, signal), history, self.observed.limits, now=now)
 
     def request_of(self, signal: Signal, rule: Rule, bound: Plan) -> RunRequest:
         """Return the request of a plan."""
@@ -145,8 +143,7 @@ class RunRequester:
 
         A request may wait for its turn, so the approval counts only if it is still good when the guards are asked (E28).
         """
-        context = self.observed.guard_context(rule, bound, self._holds(signal, bound), approved=False)
-        context = replace(context, ahead=self.contention.ahead_of(bound.service))
+        context = self._context(rule, bound, signal)
 
         def decide(history: History) -> Verdict:
             now = self.observed.clock()
@@ -154,6 +151,10 @@ class RunRequester:
             return check(replace(context, approved=approved), history, self.observed.limits, now=now)
 
         return decide
+
+    def _context(self, rule: Rule, bound: Plan, signal: Signal) -> GuardContext:
+        context = self.observed.guard_context(rule, bound, self._holds(signal, bound), approved=False)
+        return replace(context, ahead=self.contention.ahead_of(bound.service))
 
     async def ask(self, incident: Incident, bound: Plan) -> None:
         """

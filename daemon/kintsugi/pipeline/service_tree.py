@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from kintsugi.decisions.activity import ActivityInput, HandOver, activity
+from kintsugi.decisions.activity import ActivityInput, activity
+from kintsugi.decisions.guards import HandOver
 from kintsugi.decisions.priorities import Hold
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.decisions.watchdog import WatchdogTimings

@@ -7,6 +7,7 @@ The trace has what was found of each rule: `explain` prints the trace of a signa
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from kintsugi.catalog.call_graph import reachable
 from kintsugi.decisions.matcher import evaluate_condition
@@ -86,10 +87,10 @@ class SignalEvaluator:
             self.supervisor.start(requested.run)  # once: also one whose request's answer was lost
         return Disposition(verdict=requested.verdict, kept=True)
 
-    async def verdict_now(self, signal: Signal, satisfied: RuleTrace) -> Verdict:
-        """Return the verdict that a satisfied rule would get now, without a request. Raises LedgerUnavailable."""
+    async def verdict_at(self, signal: Signal, satisfied: RuleTrace, now: datetime) -> Verdict:
+        """Return the verdict that a satisfied rule would get at a moment, without a request. Raises LedgerUnavailable."""
         joined = self._join(satisfied)
-        return joined or await self.requester.verdict_now(signal, satisfied.rule, satisfied.service)
+        return joined or await self.requester.verdict_at(signal, satisfied.rule, satisfied.service, now)
 
     async def trace(self, signal: Signal, *, whole: bool = False) -> Sequence[RuleTrace]:
         """Return what is found of each rule that the signal's labels match, up to the one that decides; `whole`: of all."""

@@ -21,7 +21,7 @@ from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
-from kintsugi.model.outages import KnownFaults
+from kintsugi.model.outages import KnownFaults, Superseded
 from kintsugi.model.records import (
     NO_UPDATE,
     Incident,
@@ -35,7 +35,7 @@ from kintsugi.model.records import (
     Trigger,
 )
 from kintsugi.model.runbooks import Runbook
-from kintsugi.model.step_path import RUN
+from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import ChangeGate, RunContext, RunnerDeps, StepScope
 from kintsugi.runner.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.runner.ends import (
@@ -67,7 +67,7 @@ from kintsugi.runner.report import (
 )
 from kintsugi.runner.rollback import RollbackRunner
 from kintsugi.runner.run_watchdog import RunWatchdog
-from kintsugi.runner.sections import Section, unfinished
+from kintsugi.runner.sections import Section, step_at, unfinished
 
 log = structlog.get_logger(__name__)
 
@@ -334,10 +334,20 @@ class RunDriver(Driver):
             return WatchdogDecision.HAND_OVER.because(f"{rejected}; {result.reason}")
         if stands and result.decision is WatchdogDecision.ROLL_BACK:
             return WatchdogDecision.WAIT.because(f"{stands}; no rollback starts meanwhile")
+        if result.decision is WatchdogDecision.RECOVERED and self._is_unmet():
+            return WatchdogDecision.HAND_OVER.because(f"{result.reason}, but the steps did not all succeed")
         may_hand_over = result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well
         if may_hand_over and (forbidden := await self._forbidden()) is not None:
             return self._left_as_it_is(forbidden.why)
         return result
+
+    def _is_unmet(self) -> bool:
+        """Return whether the run stopped at an expectation that the health of its service does not answer."""
+        path = StepPath.parse(self.run.stopped_at or "")
+        step, ended = step_at(self.runbook, self.catalog, path), self.journal.ended(Phase.FORWARD, path)
+        if step is None or step.expect is None or ended is None or ended.met:
+            return False
+        return step.service is not None or any(each.partition(".")[0] != "service" for each in step.expect.reads)
 
     async def _rejected(self) -> str:
         """Return who has rejected what the run asked, "" for no one or where it has changed something: then a rollback takes that back."""
@@ -378,8 +388,10 @@ class RunDriver(Driver):
             await self.deps.diagnoses.make(self.incident.id, service, occasion)
 
     async def _move(self, state: IncidentState, reason: str, updates: RunUpdate = NO_UPDATE) -> None:
-        if state in UNRESOLVED_OUTCOMES:
-            await self._diagnose(Occasion.HAND_OVER)
+        if state in UNRESOLVED_OUTCOMES and updates.superseded is not Superseded.OTHER_FAULT:
+            await self._diagnose(
+                Occasion.HAND_OVER
+            )  # the other fault has a notice of its own, which this one would stand for
         elif state is IncidentState.ROLLING_BACK:
             await self._diagnose(Occasion.ROLLBACK)
         if state.is_final:

@@ -71,6 +71,18 @@ def with_paths(steps: Iterable[Step], above: StepPath = RUN) -> Iterator[tuple[S
         yield from with_paths(step.inner, path)
 
 
+def step_at(runbook: Runbook, catalog: Catalog, path: StepPath) -> Step | None:
+    """Return the step at a path of a run's record, also within the runbooks that the runbook runs; None where there is none."""
+    steps = runbook.steps
+    found: Step | None = None
+    for each in path.steps:
+        found = next((step for step in steps if step.id == each.id), None)
+        if found is None:
+            return None
+        steps = catalog.runbooks[found.do.runbook].steps if isinstance(found.do, RunRunbook) else found.inner
+    return found
+
+
 def unfinished(runbook: Runbook, catalog: Catalog, journal: Journal) -> str:
     """Return the title of a section that a run whose steps are over has begun and not completed, "" for none."""
     for path, section in sections(runbook, catalog):

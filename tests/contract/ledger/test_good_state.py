@@ -294,7 +294,7 @@ async def test_remedies_before_a_run_that_helped_are_another_trouble_s(ledger: L
 async def test_a_remedy_that_was_tried_before_a_person_resumed_the_service_may_be_tried_again(ledger: Ledger) -> None:
     await run(ledger, 3, IncidentState.NEEDS_OPERATOR, CANARY)
     await run(ledger, 2, IncidentState.NEEDS_OPERATOR, MOVE)
-    (left,) = (await ledger.incidents.handed_over(NOW - 24 * HOUR)).values()
+    left = (await ledger.incidents.ended_since(NOW - 24 * HOUR))["web"][-1]
     ended = Pause(id=left.incident, scope=PauseScope.SERVICE, name="web", who="ann", why="repaired", since=NOW)
     await end_rest(ledger, ended, ())
     assert await tried(ledger) == frozenset()

@@ -9,6 +9,7 @@ import pytest
 from kintsugi.decisions.guards import Limits
 from kintsugi.errors import LedgerError, LedgerUnavailable, NotRecorded, WrongState
 from kintsugi.ledger import Decide, Ledger, RunRequestResult
+from kintsugi.model.change_limits import LockHolder
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, StepState, Verdict, VerdictKind
 from kintsugi.model.services import STACK
@@ -231,7 +232,7 @@ async def test_the_history_tells_what_the_guards_count(ledger: Ledger) -> None:
     assert [(run.service, run.state, run.changes) for run in of_web.recent] == [("web", IncidentState.INEFFECTIVE, 1)]
     assert [run.service for run in of_old.recent] == ["old", "web"]
     assert of_web.disruptions == (NOW,)
-    assert of_web.locks == {"service/api": active.id}
+    assert of_web.locks == {"service/api": LockHolder(run=active.id, service="api", deadline=active.deadline)}
 
 
 async def test_a_disruption_counts_for_its_namespace_and_its_hour(ledger: Ledger) -> None:

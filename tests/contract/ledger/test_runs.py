@@ -114,18 +114,6 @@ async def test_a_final_state_finishes_the_run_and_frees_its_service(ledger: Ledg
     assert again.incident != run.incident
 
 
-async def test_a_service_is_handed_over_until_a_later_run_on_it_says_something_else(ledger: Ledger) -> None:
-    """A run that was cancelled says nothing of the service."""
-    run = await begin(ledger)
-    over = await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "look", NOW + MINUTE)
-    assert await ledger.incidents.handed_over(NOW) == {over.service: over}
-    assert await ledger.incidents.handed_over(NOW + MINUTE) == {}
-    for state, left in ((IncidentState.CANCELLED, {over.service: over}), (IncidentState.RECOVERED, {})):
-        later = await begin(ledger)
-        await ledger.incidents.move_run(later.id, state, "that is all", NOW + 2 * MINUTE)
-        assert await ledger.incidents.handed_over(NOW) == left
-
-
 async def test_a_run_moves_with_its_incident_and_keeps_what_is_not_named(ledger: Ledger) -> None:
     """Deadlines move for holds and questions only."""
     run = await begin(ledger)

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.signals.deliveries import LONG_TEXT
-from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Target, Verdict, VerdictKind
+from kintsugi.model.records import (
+    HoldingSignals,
+    IncidentState,
+    Reason,
+    Signal,
+    SignalSource,
+    Target,
+    Verdict,
+    VerdictKind,
+)
 from kintsugi.model.rules import RuleSource
 from kintsugi.sources.alertmanager import decode
 from tests.contract.ledger.build import (
@@ -156,13 +165,14 @@ async def test_an_alert_that_is_stored_as_it_came_is_evaluated_as_it_is_read(led
     assert len(read) == 5
 
 
-async def test_the_last_verdict_of_a_rule_is_that_of_its_newest_signal_that_holds(ledger: Ledger) -> None:
+async def test_a_rule_holds_since_its_oldest_signal_that_holds_with_the_verdict_on_the_newest(ledger: Ledger) -> None:
     given = [signal("a"), signal("b", received=NOW + MINUTE), signal("c", received=NOW + 2 * MINUTE)]
     ids = (await ledger.signals.accept(given, NOW)).ids
     kinds = (VerdictKind.OBSERVED, VerdictKind.REFUSED, VerdictKind.ATTACHED)
     await ledger.signals.settle(dict(zip(ids, map(verdict, kinds), strict=True)), NOW)
     await ledger.signals.accept([signal("c", ended=NOW + 3 * MINUTE)], NOW)
-    assert await ledger.signals.last_verdicts(["web-down", "api-down"]) == {"web-down": "it is refused"}
+    holding = await ledger.signals.holding(["web-down", "api-down"])
+    assert holding == {"web-down": HoldingSignals(since=NOW, verdict=verdict(VerdictKind.REFUSED))}
 
 
 async def test_ten_thousand_alerts_in_one_group_are_kept(ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from kintsugi.model.records import PauseScope, Reason, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.runbooks import InOrder, Run, Step
 from tests.unit.factories import NOW, catalog, past, pause, runbook_text, service_text, view
+from tests.unit.guards.cases import HOLDER
 
 SUNDAYS = "0 4 * * 0"
 SUNDAY = datetime(2026, 5, 3, 4, tzinfo=UTC)
@@ -77,7 +78,7 @@ def asked(question: DrillGuardInput = QUESTION, history: History | None = None) 
 
 def test_a_drill_begins_on_a_service_that_is_well_whatever_others_recover() -> None:
     """P7: it counts against no budget, and none counts against it."""
-    busy = History(disruptions=(NOW,) * 50, active=tuple(past() for _ in range(5)), locks={"service database": "run-9"})
+    busy = History(disruptions=(NOW,) * 50, active=tuple(past() for _ in range(5)), locks={"service database": HOLDER})
     assert asked(history=busy) == (VerdictKind.STARTED, Reason.MATCHED, False)
 
 

@@ -7,6 +7,7 @@ from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.guards import GuardContext, Limits, check
 from kintsugi.decisions.priorities import Hold, HoldCause
 from kintsugi.decisions.zero_replicas import AtZero
+from kintsugi.model.change_limits import LockHolder
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
@@ -16,6 +17,7 @@ from kubeobjects.resources import DEPLOYMENTS
 from tests.unit import factories
 from tests.unit.factories import moment, past, pause, rejection
 
+HOLDER = LockHolder(run="run-7", service="api", deadline=moment(minutes=30))
 LIMITS = Limits(ledger_host="postgres.kintsugi.svc.cluster.local")
 
 
@@ -105,8 +107,8 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     ),
     "locked": (
         guard_context(),
-        History(locks={"production/deployment/web": "run-7"}),
-        (VerdictKind.REFUSED, Reason.LOCKED, AGAIN, "production/deployment/web is held by run run-7"),
+        History(locks={"production/deployment/web": HOLDER}),
+        (VerdictKind.REFUSED, Reason.LOCKED, AGAIN, f"production/deployment/web is held by {HOLDER}"),
     ),
     "unhealthy": (
         replace(guard_context(), unhealthy=(Reason.LOCKED, "web is not healthy")),

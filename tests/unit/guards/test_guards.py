@@ -13,7 +13,7 @@ from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Ver
 from kintsugi.model.rules import Mode
 from kubeobjects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past, pause, rejection, rule
-from tests.unit.guards.cases import CASES, Answer, guard_context, judged
+from tests.unit.guards.cases import CASES, HOLDER, Answer, guard_context, judged
 
 
 def test_a_run_with_nothing_in_the_way_starts() -> None:
@@ -72,7 +72,7 @@ def test_a_manager_of_the_template_or_the_replicas_does_not_keep_a_run_from_star
 
 def test_a_signal_that_a_run_causes_is_attached_to_it() -> None:
     """E22: the alerts that our own deletes raise join the run; they start no other, whatever else would be said."""
-    history = History(active=(past(IncidentState.RUNNING, finished=None),), locks={"service web": "run-1"})
+    history = History(active=(past(IncidentState.RUNNING, finished=None),), locks={"service web": HOLDER})
     assert judged(history=history).kind is VerdictKind.ATTACHED
 
 

@@ -12,7 +12,7 @@ from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
 from tests.unit.factories import NOW, moment, past, rule
-from tests.unit.guards.cases import CASES, LIMITS, guard_context, judged
+from tests.unit.guards.cases import CASES, HOLDER, LIMITS, guard_context, judged
 
 EVERYTHING = frozenset(Override)
 OWN = {"cooldown": Override.COOLDOWN, "failures": Override.FAILURES, "handed_over": Override.HANDED_OVER}
@@ -59,7 +59,7 @@ def test_all_reasons_against_a_start_by_hand_are_told_at_once() -> None:
     """Whoever overrules one thing knows what is left."""
     history = History(
         recent=told(History(recent=(past(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-1)),))).recent,
-        locks={"service web": "run-7"},
+        locks={"service web": HOLDER},
     )
     found = objections(by_hand(guard_context(mode=Mode.OBSERVE)), history, LIMITS, now=NOW)
     assert [(each.verdict.reason, each.override) for each in found] == [

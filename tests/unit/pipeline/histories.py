@@ -7,7 +7,7 @@ product's own, over scripted caches and the in-memory ledger, in virtual time.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from random import Random
@@ -15,15 +15,17 @@ from typing import Any
 
 from typing_extensions import override
 
+from kintsugi.decisions.activity import Forecast
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.decisions.outage_notices import SAME_TIME, OutageTimings
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
+from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Signal, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.notices.notice_texts import NoticeTexts
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
+from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.telemetry import Containment
@@ -32,7 +34,7 @@ from tests.harness.daemon import ROOT
 from tests.harness.incident_reader import LedgerIncidents
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import catalog, moment, service_text, virtual_clock
-from tests.unit.pipeline.business import PipelineBench
+from tests.unit.pipeline.business import LIMITS, PipelineBench
 from tests.unit.runner.fakes import ScriptedProber, runner_deps
 from tests.unit.views.cluster import FakeCaches
 
@@ -95,6 +97,8 @@ class World:
     upstream_fault: ServiceFault | None = None
     upstream_mended: ServiceFault | None = None
     upstream_ended: datetime | None = None
+    last_fault: ServiceFault | None = None
+    budget: int = 20
     template: int = 1
     pod: int = 3
     changed: datetime | None = None
@@ -114,9 +118,15 @@ class World:
         )
         self.story.append(f"{self.now()} begins: {self.fault.text}, {remedy}, cured {cured}")
 
+    def begin_again(self) -> None:
+        """Let the last fault return, if the service is well."""
+        if self.fault is None and self.last_fault is not None:
+            self.fault = replace(self.last_fault, began=virtual_clock(), template=self.template)
+            self.story.append(f"{self.now()} returns: {self.fault.text}")
+
     def end(self, why: str) -> None:
         """Let the service be well."""
-        self.fault = None
+        self.last_fault, self.fault = self.fault or self.last_fault, None
         self.story.append(f"{self.now()} well: {why}")
 
     def begin_upstream(self) -> None:
@@ -203,7 +213,8 @@ class Daemon(PipelineBench):
     def __init__(self, world: World) -> None:
         self.world, cluster = world, FakeCaches(shop())
         world.show(cluster)
-        super().__init__(known=shop(), mode=world.mode, ledger=world.ledger, cluster=cluster)
+        limits = replace(LIMITS, budget=world.budget)
+        super().__init__(known=shop(), mode=world.mode, ledger=world.ledger, cluster=cluster, limits=limits)
         self.pipeline.requester.on_waiting(self.diagnoses.ask)
         self.watch = ClusterWatch(cluster.caches, cluster.services, self.ledger, clock=virtual_clock)
         self.outages = OutageWatch(
@@ -216,6 +227,7 @@ class Daemon(PipelineBench):
             on_fault=self.pipeline.evaluate_refused,
         )
         self.observed.outage = self.outages.outages.get
+        self.explainer = Explainer(self.active_catalog, self.observed, self.pipeline.evaluator)
         self.headlines = NoticeTexts(incidents=LedgerIncidents(self.ledger), clock=virtual_clock, delay=timedelta(0))
 
     @override
@@ -265,14 +277,64 @@ class Daemon(PipelineBench):
         await self.outages.step()
 
 
+@dataclass
+class Forecasts:
+    """
+    What `kintsugi services` has said that the guards will decide, held against what they then decided.
+
+    A forecast counts as long as nothing else happens: no fault, no person, no other state of a run. `wrong` says which did not come
+    true, "" for none; `compared` counts them.
+    """
+
+    world: World
+    known: dict[tuple[str, str, datetime], Forecast] = field(default_factory=dict)
+    compared: int = 0
+    wrong: str = ""
+    _facts: object = None
+
+    async def forget_outdated(self, daemon: Daemon) -> None:
+        """Forget the forecasts if anything has happened since they were made."""
+        runs = await self.world.ledger.incidents.open_runs()
+        states = tuple((each.id, each.state, each.service) for each in runs)
+        happened = [each for each in self.world.story if " notice: " not in each]
+        facts = (states, len(happened), daemon.observed.fault("web"), id(daemon))
+        if facts != self._facts:
+            self.known.clear()
+        self._facts = facts
+
+    async def keep(self, daemon: Daemon) -> None:
+        """Keep the first forecast of each condition that is no signal yet, since the last time that anything happened."""
+        await self.forget_outdated(daemon)
+        for each in await self.world.ledger.signals.conditions():
+            found = await daemon.explainer.forecast(each) if not each.signalled else None
+            if found is not None:
+                self.known.setdefault((each.rule, each.target.uid, each.since), found)
+
+    def compare(self, signal: Signal, verdict: Verdict) -> None:
+        """Compare the first verdict on a signal with the forecast of its condition, while that has not ended."""
+        uid = signal.target.uid if signal.target is not None else ""
+        forecast = self.known.pop((signal.rule, uid, signal.began), None)
+        if forecast is None:
+            return
+        expected = forecast.verdict
+        if VerdictKind.ATTACHED in (expected.kind, verdict.kind):  # a run that has begun or ended since the look
+            return
+        if expected.until is not None and expected.until <= virtual_clock():
+            return
+        self.compared += 1
+        if (expected.kind, expected.reason) != (verdict.kind, verdict.reason):
+            self.wrong = f"{self.world.now()} forecast: {forecast}; but: {verdict.kind}, {verdict.text}"
+
+
 class History:
     """One history, played to its end. `silent` says what P11 was broken by, "" for nothing."""
 
     def __init__(self, ledger: Ledger, seed: int) -> None:
         self.random = Random(seed)
-        self.world = World(ledger)
+        self.world = World(ledger, budget=self.random.choice((3, 20)))
         self.ledger = ledger
         self.daemon = Daemon(self.world)
+        self.forecasts = Forecasts(self.world)
         self.notices: dict[str, Notice] = {}
         self.down_since: dict[str, datetime] = {}
         self.silent = ""
@@ -282,12 +344,15 @@ class History:
         plan = sorted(self.drawn(), key=lambda each: each.after)
         end = plan[-1].after + timedelta(minutes=15)
         await self.daemon.start()
+        self.daemon.pipeline.on_verdict(self.forecasts.compare)
         while not self.silent and virtual_clock() - moment() < end:
             while plan and moment() + plan[0].after <= virtual_clock():
                 happening = plan.pop(0)
                 self.world.story.append(f"{self.world.now()} {happening.what}")
                 await happening.happens(self.world)
+            await self.forecasts.forget_outdated(self.daemon)
             await self.daemon.look()
+            await self.forecasts.keep(self.daemon)
             await self.check()
             await asyncio.sleep((await self.pause(plan)).total_seconds())
         await self.daemon.stop()
@@ -312,6 +377,7 @@ class History:
             for what, happens, chance in (
                 ("a person mends it", self.ends, 0.4),
                 ("it mends itself", self.ends, 0.15),
+                ("it returns", self.returns, 0.3),
                 ("a pause", self.pauses, 0.15),
                 ("a restart", self.restarts, 0.25),
                 ("another mode", self.changes_mode, 0.15),
@@ -331,6 +397,10 @@ class History:
     async def ends(self, world: World) -> None:
         """Let the fault end."""
         world.end("by somebody else")
+
+    async def returns(self, world: World) -> None:
+        """Let the last fault return."""
+        world.begin_again()
 
     async def pauses(self, world: World) -> None:
         """Pause everything for a while."""
@@ -352,6 +422,7 @@ class History:
         await self.daemon.stop()
         self.daemon = Daemon(world)
         await self.daemon.start()
+        self.daemon.pipeline.on_verdict(self.forecasts.compare)
 
     async def changes_mode(self, world: World) -> None:
         """Restart with another mode."""

@@ -9,13 +9,23 @@ import pytest
 
 from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Incident, IncidentState, KeptDiagnosis, Notice, Occasion, StepState
+from kintsugi.model.records import (
+    Incident,
+    IncidentState,
+    KeptDiagnosis,
+    Notice,
+    Occasion,
+    Reason,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
 from kintsugi.model.services import Service
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.ledger_rows import keep
-from tests.unit.factories import NOW, incident, moment, run, service_text, step, virtual_clock
+from tests.unit.factories import NOW, incident, moment, run, service_text, signal, step, virtual_clock
 from tests.unit.pipeline.business import PipelineBench
 
 pytestmark = pytest.mark.looptime
@@ -201,6 +211,38 @@ async def test_a_notice_that_is_not_delivered_is_no_notice_for_the_metric(bench:
     await bench.ledger.outbox.notice_sent(notice.id)
     await bench.look(timedelta(seconds=10))
     assert bench.watch.unnotified["web"] == timedelta(0)
+
+
+async def test_causes_that_take_turns_do_not_put_the_notice_off(bench: OutageBench) -> None:
+    for number in range(20):
+        bench.cause = (CauseKind.VOLUME, CauseKind.IMAGE_PULL)[number % 2]
+        await bench.look(timedelta(minutes=1))
+    assert (await bench.notices())[0].created - NOW <= PROMISED
+
+
+@pytest.mark.parametrize(
+    ("reason", "until", "told_after"),
+    [
+        (Reason.OWNED, None, 20),
+        (Reason.FAILURES, 60 * 60, 20),
+        (Reason.LOCKED, 30, 30),
+        (Reason.BUDGET, 30, 6 * 60),
+        (Reason.PAUSED, 30, 6 * 60),
+    ],
+)
+async def test_a_signal_that_is_refused_for_a_while_has_a_person_notified_as_soon_as_the_cause_is_known(
+    bench: OutageBench, reason: Reason, until: float | None, told_after: float
+) -> None:
+    """A person's pause and a slot that may be free in a moment are waited for as long as any outage."""
+    (known,) = (await bench.ledger.signals.accept([signal()], NOW)).ids
+    verdict = Verdict(kind=VerdictKind.REFUSED, reason=reason, text="it is refused", rule="web-pods")
+    until_then = moment(seconds=until) if until is not None else None
+    await bench.ledger.signals.settle({known: replace(verdict, until=until_then)}, NOW)
+    await bench.look(timedelta(minutes=10))
+    notice = await bench.notice()
+    assert (notice.created - NOW).total_seconds() == pytest.approx(told_after, abs=10)
+    assert notice.kind is IncidentState.OPEN
+    assert "problem: Volume (likely)" in notice.text
 
 
 @pytest.mark.parametrize(

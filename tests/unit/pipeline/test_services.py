@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from kintsugi.decisions.activity import ActivityInput, HandOver, activity, inaction_reason
+from kintsugi.decisions.activity import ActivityInput, Forecast, activity, inaction_reason
+from kintsugi.decisions.guards import HandOver
 from kintsugi.decisions.priorities import Hold, HoldCause
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
@@ -23,7 +24,16 @@ from kintsugi.model.api_types import (
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.questions import QuestionKind
-from kintsugi.model.records import IncidentState, PauseScope, RunKind, StepState
+from kintsugi.model.records import (
+    HoldingSignals,
+    IncidentState,
+    PauseScope,
+    Reason,
+    RunKind,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
 from kintsugi.model.views import DerivedCheck, ServiceView
@@ -117,17 +127,27 @@ def test_a_service_that_is_not_well_and_has_no_incident_says_why_nothing_is_done
 
 
 def test_the_inaction_is_explained_by_what_the_rules_see() -> None:
-    few, pods = replace(rule(name="few"), for_duration=timedelta(minutes=5)), rule(name="pods")
-    assert inaction_reason([], {}, {}) == "no rule watches this service"
-    assert inaction_reason([pods, few], {}, {}) == "no rule of this service matches now (few, pods)"
-    assert inaction_reason([few], {"few": NOW}, {}) == "rule few acts at 12:05:00 if the condition lasts until then"
-    assert inaction_reason([pods, few], {"few": NOW}, {"pods": ""}).startswith("seen by pods; the outcome is in ")
-    judged = inaction_reason([pods, few], {}, {"few": "", "pods": "3 services are being recovered; the limit is 3"})
+    few, pods = rule(name="few"), rule(name="pods")
+    assert inaction_reason([], {}) == "no rule watches this service"
+    assert inaction_reason([pods, few], {}) == "no rule of this service matches now (few, pods)"
+    unjudged, acts = HoldingSignals(since=NOW), forecast(VerdictKind.STARTED)
+    assert inaction_reason([pods, few], {"pods": unjudged}, acts).startswith("seen by pods; the outcome is in ")
+    refused = HoldingSignals(since=NOW, verdict=forecast(VerdictKind.REFUSED).verdict)
+    judged = inaction_reason([pods, few], {"few": unjudged, "pods": refused})
     assert judged == "seen by few, pods; rule pods: 3 services are being recovered; the limit is 3"
-    asks = inaction_reason([few], {"few": NOW}, {}, mode=Mode.APPROVE)
+    assert inaction_reason([few], {}, acts) == "rule few acts at 12:05:00 if the condition lasts until then"
+    asks = inaction_reason([few], {}, forecast(VerdictKind.AWAITING_APPROVAL))
     assert asks == "rule few asks a person at 12:05:00 if the condition lasts until then"
-    assert inaction_reason([few], {"few": NOW}, {}, mode=Mode.OBSERVE).startswith("rule few reports at 12:05:00")
-    assert inaction_reason([few], {"few": NOW}, {}, ["few"]) == "each rule of this service is paused (few)"
+    assert str(forecast(VerdictKind.OBSERVED)).startswith("rule few reports at 12:05:00")
+    held_back = inaction_reason([few], {}, forecast(VerdictKind.REFUSED))
+    assert held_back == "rule few does nothing at 12:05:00: 3 services are being recovered; the limit is 3"
+    assert inaction_reason([few], {}, acts, ["few"]) == "each rule of this service is paused (few)"
+
+
+def forecast(kind: VerdictKind) -> Forecast:
+    """Return what the guards will decide in five minutes on rule few."""
+    text = "3 services are being recovered; the limit is 3"
+    return Forecast(due=moment(minutes=5), verdict=Verdict(kind=kind, reason=Reason.BUDGET, text=text, rule="few"))
 
 
 FAILING = view(ready=0, healthy=False)
@@ -139,7 +159,7 @@ EVERYTHING = ActivityInput(
     view=replace(FAILING, warnings=("a port is wrong",)),
     stale="the watch of pods is interrupted",
     pauses=(pause(freeze=True, until=moment(hours=20)), pause()),
-    handed_over=HandOver(incident="inc-0", until=moment(hours=1)),
+    handed_over=HandOver(incident="inc-0", since=NOW, until=moment(hours=1)),
     incident=incident(state=IncidentState.AWAITING_APPROVAL),
     question=approval(),
     hold=HELD,
@@ -174,7 +194,7 @@ def test_the_first_answer_that_is_true_counts() -> None:
 
 
 END_REST = "to end this rest: kintsugi resume inc-0 --why TEXT"
-BEFORE = HandOver(incident="inc-0", until=moment(hours=1))
+BEFORE = HandOver(incident="inc-0", since=NOW, until=moment(hours=1))
 VERIFYING = replace(run(state=IncidentState.VERIFYING), steps_finished_at=NOW - timedelta(seconds=40))
 HEALTHY = view(since=moment(minutes=-10))
 

@@ -212,7 +212,7 @@ async def test_a_step_that_needs_one_that_stopped_is_not_done_and_one_beside_it_
     destroy, further = TWO.replace("}", ", needs: [one]}"), "{id: three, needs: [two], run: kubectl cordon three}"
     bench = RunBench(together(FAILS, destroy, further, "{id: beside, run: kubectl cordon four}"), takes=10)
     await bench.drive(healed_at=60)
-    assert bench.ended == (IncidentState.RECOVERED, ["kubectl cordon four"])
+    assert bench.ended == (IncidentState.NEEDS_OPERATOR, ["kubectl cordon four"])
     assert bench.stopped.startswith("stopped at both/one")
     assert bench.has("both/beside")
 
@@ -375,3 +375,19 @@ async def test_a_hand_over_says_where_the_steps_stopped() -> None:
     assert bench.state is IncidentState.NEEDS_OPERATOR
     assert "web is not healthy, and no further action is available; stopped at sound: not met" in bench.reason
     assert clock() == pytest.approx(3 * 60, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("expect", "state"),
+    [("service.healthy", IncidentState.RECOVERED), ("service.healthy, service: web", IncidentState.NEEDS_OPERATOR)],
+    ids=["its own service is healthy after all", "of another service nothing is known"],
+)
+async def test_a_run_with_a_step_that_was_not_met_is_not_recovered_unless_its_service_s_health_answers_that_step(
+    expect: str, state: IncidentState
+) -> None:
+    steps = f"- {{id: one, run: kubectl cordon one}}\n- {{id: sound, expect: {expect}}}"
+    bench = await driven(steps, healed_at=60)
+    assert bench.state is state
+    assert ("but the steps did not all succeed; stopped at sound: not met" in bench.reason) is (
+        state is not IncidentState.RECOVERED
+    )

@@ -121,7 +121,7 @@ ONE, BACK = "kubectl cordon one", "kubectl uncordon one"
 @pytest.mark.parametrize(
     ("steps", "heals", "state", "effects", "more_than"),
     [
-        (STOPS.replace("END", "stop"), ONE, IncidentState.RECOVERED, [ONE], 20),
+        (STOPS.replace("END", "stop"), ONE, IncidentState.NEEDS_OPERATOR, [ONE], 20),
         (STOPS.replace("END", "rollback"), BACK, IncidentState.ROLLED_BACK, [ONE, BACK], 20),
         (WANTED, SCALE, IncidentState.RECOVERED, [SCALE], 18),
     ],

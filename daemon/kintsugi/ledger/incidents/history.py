@@ -20,7 +20,7 @@ from kintsugi.decisions.recurrence import PastRecovery, RunRemedies
 from kintsugi.ledger.store.rows import columns, read_leniently, read_one, readable, unreadable
 from kintsugi.ledger.store.tables import aborts, diagnoses, incidents, locks, pauses, questions, runs, steps
 from kintsugi.ledger.store.transactions import Windows
-from kintsugi.model.change_limits import Disruptions
+from kintsugi.model.change_limits import Disruptions, LockHolder
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, Fault, KnownFaults
 from kintsugi.model.questions import Question
@@ -84,6 +84,7 @@ _OPEN_INCIDENT = select(incidents.c.id, incidents.c.state, incidents.c.opened).w
     incidents.c.service == bindparam("service"), incidents.c.closed.is_(None), incidents.c.kind == RunKind.RECOVERY
 )
 _LOCKS = select(locks.c.name, locks.c.run)
+_HOLDERS = select(runs.c.id, runs.c.service, runs.c.deadline).where(runs.c.id.in_(bindparam("ids", expanding=True)))
 _REJECTED = select(questions.c.number).where(
     text("questions.answer = 'no'"),  # as the partial index says it
     questions.c.answered > bindparam("since"),
@@ -131,12 +132,30 @@ def read_history(connection: Connection, service: str, namespace: str, now: date
             replace(run, faults=faults.get(run.incident, NO_FAULTS)) for run in past if run.finished is not None
         ),
         disruptions=read_disruptions(connection, namespace, now - windows.changes),
-        locks={row.name: row.run for row in connection.execute(_LOCKS)},
+        locks=_read_locks(connection),
         pauses=read_pauses(connection, now),
         incident=opened.id if opened is not None else "",
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
         rejections=_read_rejections(connection, service, now - windows.runs),
     )
+
+
+def _read_locks(connection: Connection) -> Mapping[str, LockHolder]:
+    """Read who holds each lock."""
+    held = {row.name: row.run for row in connection.execute(_LOCKS)}
+    # asked for by themselves: joined with them, PostgreSQL reads the whole table
+    rows = connection.execute(_HOLDERS, {"ids": list(set(held.values()))}).all() if held else ()
+    holders = {row.id: LockHolder(run=row.id, service=row.service, deadline=row.deadline) for row in rows}
+    return {name: holders[run] for name, run in held.items()}
+
+
+def read_ended(connection: Connection, since: datetime) -> Mapping[str, Sequence[PastRun]]:
+    """Read by service the recoveries that have ended since a moment, and what they were about."""
+    past = readable(PastRun, connection.execute(select(*_PAST).where(runs.c.finished > since, _RECOVERY)).all())
+    faults, found = _read_faults(connection, {run.incident for run in past}), defaultdict[str, list[PastRun]](list)
+    for run in past:
+        found[run.service].append(replace(run, faults=faults[run.incident]))
+    return found
 
 
 def read_upstreams(connection: Connection, services: Sequence[str]) -> Mapping[str, PastRun]:

@@ -17,9 +17,9 @@ from kintsugi.errors import WrongState
 from kintsugi.ledger.good_state import read_scaled_to_zero
 from kintsugi.ledger.incidents.diagnoses import EvidenceRecord, stored_diagnosis, stored_evidence
 from kintsugi.ledger.incidents.history import (
-    RESUMED,
     read_changed,
     read_changes,
+    read_ended,
     read_history,
     read_pauses,
     read_remedies,
@@ -54,7 +54,7 @@ from kintsugi.ledger.store.texts import clean, for_people, without_secrets
 from kintsugi.ledger.store.transactions import Aggregate, LedgerWrite, insert_once
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
-from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES, History, MadeChange
+from kintsugi.model.history import History, MadeChange, PastRun
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import Override
 from kintsugi.model.records import (
@@ -259,15 +259,9 @@ class Incidents(Aggregate):
         rows = await self._select(query) if of else ()
         return {row.run: CurrentStep(path=row.path, name=row.name, state=row.state) for row in rows}
 
-    async def handed_over(self, since: datetime) -> dict[str, RunRecord]:
-        """Return by service its last conclusive recovery since a moment, where a person has it, and has not resumed it."""
-        conclusive = (runs.c.kind == RunKind.RECOVERY, runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
-        query = select(*_RUN).where(runs.c.finished > since, *conclusive).order_by(runs.c.finished, runs.c.id)
-        last = {each.service: each for each in await self._shown(RunRecord, query)}
-        left = {name: each for name, each in last.items() if each.state in HANDED_OVER_OUTCOMES}
-        which = select(runs.c.id).where(runs.c.id.in_([each.id for each in left.values()]), RESUMED.is_not(None))
-        resumed = await self._scalars(which) if left else ()
-        return {name: each for name, each in left.items() if each.id not in resumed}
+    async def ended_since(self, since: datetime) -> Mapping[str, Sequence[PastRun]]:
+        """Return by service its recoveries that have ended since a moment, and what they were about."""
+        return await self._store.read(lambda connection: read_ended(connection, since))
 
     async def run(self, run: str) -> RunRecord:
         """Return one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""

@@ -260,7 +260,7 @@ class Decision:
         held = [name for name in self._request.locks if name in history.locks]
         if verdict.kind is not VerdictKind.STARTED or not held:
             return verdict
-        text = f"{held[0]} is held by run {history.locks[held[0]]}"
+        text = f"{held[0]} is held by {history.locks[held[0]]}"
         return Verdict(kind=VerdictKind.REFUSED, reason=Reason.LOCKED, text=text, until=self._now + RETRY_AFTER)
 
     def _open_incident(self) -> Incident | None:

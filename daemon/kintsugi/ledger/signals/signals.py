@@ -1,6 +1,7 @@
 """Signals: accepted, evaluated, and read again until each has its verdict (P1, P9); and watched conditions that become signals."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -59,6 +60,7 @@ from kintsugi.ledger.store.transactions import Aggregate, Store, is_before
 from kintsugi.model.api_types import DeadLetterSummary, EvaluatedSignal, SignalQuery
 from kintsugi.model.records import (
     DeadLetter,
+    HoldingSignals,
     Incident,
     IncidentState,
     PendingMatch,
@@ -80,6 +82,11 @@ _OF_NO_INCIDENT = (VerdictKind.REFUSED, VerdictKind.OBSERVED, VerdictKind.NO_RUL
 
 _OF_OTHERS = (Reason.FOREIGN_TARGET, Reason.NO_TARGET, Reason.NO_NAMESPACE)
 """Reasons that say of a signal that it is not about the service of the rule that it matches."""
+
+_EVALUATED = (
+    inbox.c.id, inbox.c.received, inbox.c.rule, inbox.c.judged_rule, inbox.c.verdict, inbox.c.reason, inbox.c.text,
+    inbox.c.until, inbox.c.incident,
+)  # fmt: skip
 
 _SETTLE = (
     update(inbox)
@@ -344,23 +351,23 @@ class Signals(Aggregate):
         """Count an incident's signals."""
         return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.incident == incident)))
 
-    async def firing_rules(self, rules: Collection[str]) -> tuple[str, ...]:
-        """Return which of some rules have a signal that holds now. Kubernetes Events do not count: they never end."""
-        columns = (inbox.c.judged_rule, inbox.c.rule, inbox.c.reason)
-        query = select(*columns).where(inbox.c.ended.is_(None), inbox.c.kind != RuleSource.EVENT).distinct()
-        found = await self._select(query) if rules else ()
-        about = {row.judged_rule or row.rule for row in found if row.reason not in _OF_OTHERS}
-        return tuple(sorted(about & set(rules)))
-
-    async def last_verdicts(self, rules: Collection[str]) -> dict[str, str]:
-        """Return by rule the text of the verdict about its newest signal that holds now."""
-        # unordered: for an order SQLite would go through all signals, also those that have ended
-        rule = func.coalesce(inbox.c.judged_rule, inbox.c.rule)
-        query = select(inbox.c.received, inbox.c.id, rule, inbox.c.text).where(
-            inbox.c.ended.is_(None), rule.in_(sorted(rules)), inbox.c.text.is_not(None)
+    async def holding(self, rules: Collection[str]) -> dict[str, HoldingSignals]:
+        """Return by rule the signals that hold now, of some rules. Kubernetes Events do not count: they never end."""
+        query = select(*_EVALUATED).where(
+            inbox.c.ended.is_(None),
+            inbox.c.kind != RuleSource.EVENT,
+            or_(
+                inbox.c.judged_rule != "", inbox.c.rule != ""
+            ),  # not by name: there may be more than a query has parameters
         )
-        found = await self._select(query) if rules else ()
-        return {rule: text for _, _, rule, text in sorted(map(tuple, found))}
+        found = [row for row in await self._select(query) if row.reason not in _OF_OTHERS] if rules else []
+        holding: dict[str, HoldingSignals] = {}
+        # sorted here: for an order SQLite would go through all signals, also those that have ended
+        for row in sorted(found, key=lambda row: (row.received, row.id)):
+            if (name := row.judged_rule or row.rule) in rules:
+                known = holding.get(name, HoldingSignals(since=row.received))
+                holding[name] = replace(known, verdict=verdict(row) or known.verdict)
+        return holding
 
     async def firing_among(self, signals: Collection[str]) -> tuple[str, ...]:
         """Return the ids of those of some signals that hold now."""
