@@ -33,6 +33,10 @@ class Catalog:
         """Return the service of a rule, else of its runbook; "" for a rule about all services."""
         return rule.service or self.runbook_of(rule).service
 
+    def rules_of(self, service: str) -> list[str]:
+        """Return the names of the rules that name a service."""
+        return [rule.name for rule in self.rules.values() if rule.service == service]
+
     def runbook_of(self, rule: Rule) -> Runbook:
         """Return the runbook that a rule starts."""
         return self.runbooks[rule.runbook]

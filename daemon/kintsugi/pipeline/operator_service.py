@@ -325,7 +325,7 @@ class OperatorService:
         return Pause(id=incident.id, scope=PauseScope.SERVICE, name=name, who=who, why=why, since=now, until=rest.until)
 
     async def _end_rest(self, rest: Pause, service: str, *, who: str, why: str) -> None:
-        rules = [rule.name for rule in self.active_catalog.catalog.rules.values() if rule.service == service]
+        rules = self.active_catalog.catalog.rules_of(service)
         await self.ledger.people.end_rest(rest, rules, who, why, self.observed.clock())
         log.info("incident resumed", incident=rest.id, service=service, who=who, why=why)
 

@@ -147,8 +147,7 @@ class OutageWatch:
         self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
 
     async def _is_held_back(self, service: str, now: datetime) -> bool:
-        rules = [rule.name for rule in self.observed.services.catalog.rules.values() if rule.service == service]
-        holding = await self.ledger.signals.holding(rules)
+        holding = await self.ledger.signals.holding(self.observed.services.catalog.rules_of(service))
         return outage_notices.is_held_back(holding.values(), self.observed.limits.recheck_after, now=now)
 
     async def _notice_state(self, outage: Outage) -> NoticeState:

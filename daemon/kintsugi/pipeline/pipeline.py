@@ -125,7 +125,7 @@ class Pipeline:
 
     async def evaluate_refused(self, service: str) -> None:
         """Evaluate again what was refused for a service because of a problem before: it has another fault now."""
-        rules = [rule.name for rule in self._active_catalog.catalog.rules.values() if rule.service == service]
+        rules = self._active_catalog.catalog.rules_of(service)
         now = self._observed.clock()
         for reason in ABOUT_A_FAULT:
             if await self._ledger.signals.make_due(rules, reason, now, until=datetime.max.replace(tzinfo=UTC)):

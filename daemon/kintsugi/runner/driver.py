@@ -389,9 +389,8 @@ class RunDriver(Driver):
 
     async def _move(self, state: IncidentState, reason: str, updates: RunUpdate = NO_UPDATE) -> None:
         if state in UNRESOLVED_OUTCOMES and updates.superseded is not Superseded.OTHER_FAULT:
-            await self._diagnose(
-                Occasion.HAND_OVER
-            )  # the other fault has a notice of its own, which this one would stand for
+            # where another fault ended the run, this would be a diagnosis of that one, which has a notice of its own
+            await self._diagnose(Occasion.HAND_OVER)
         elif state is IncidentState.ROLLING_BACK:
             await self._diagnose(Occasion.ROLLBACK)
         if state.is_final:

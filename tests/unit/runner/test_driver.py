@@ -79,7 +79,7 @@ async def test_a_service_that_breaks_again_ends_the_verification_with_what_the_r
     reached = IncidentState.RECOVERED if steps == CHANGES else IncidentState.NO_ACTION
     assert (ended.state, ended.superseded) == (reached, by)
     assert text in ended.reason
-    assert ("ImagePull" in ended.reason) is False  # another problem has a notice of its own
+    assert "ImagePull" not in ended.reason  # another problem has a notice of its own
     assert ended.finished is not None
     assert (ended.finished - NOW).total_seconds() <= at + 35
 

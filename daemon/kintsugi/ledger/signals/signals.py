@@ -356,9 +356,8 @@ class Signals(Aggregate):
         query = select(*_EVALUATED).where(
             inbox.c.ended.is_(None),
             inbox.c.kind != RuleSource.EVENT,
-            or_(
-                inbox.c.judged_rule != "", inbox.c.rule != ""
-            ),  # not by name: there may be more than a query has parameters
+            # not by name: there may be more names than a query has parameters
+            or_(inbox.c.judged_rule != "", inbox.c.rule != ""),
         )
         found = [row for row in await self._select(query) if row.reason not in _OF_OTHERS] if rules else []
         holding: dict[str, HoldingSignals] = {}
