@@ -140,7 +140,7 @@ class ChangeGate(Protocol):
         """Return the gate before a change in this scope, of the command's object where that is known already."""
 
     async def release(self, child: StepPath) -> None:
-        """Release the locks that a child of the run has taken, once it is over."""
+        """Release what a child of the run has locked, or the run itself (RUN) of other services than its own."""
 
     async def ask(self, scope: StepScope, question: StepQuestion) -> Question:
         """Wait for a person's answer, and return it. Raises ExecutionStopped when it does not come in time, and at a no."""

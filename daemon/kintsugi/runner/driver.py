@@ -286,6 +286,7 @@ class RunDriver(Driver):
 
     async def _watch(self) -> None:
         before, updates = self.run.reason, NO_UPDATE
+        await self.gate.release(RUN)
         result = await self._watchdog_result()
         while result.decision is WatchdogDecision.WAIT:
             if (found := await self._next_fault()) is not None:

@@ -201,9 +201,13 @@ class RunGate:
         )
 
     async def release(self, child: StepPath) -> None:
-        """Release the locks that a child of the run has taken, once it is over."""
-        if any(lock.path == str(child) for lock in await self.ledger.incidents.locks_of(self.journal.run.id)):
-            await self.ledger.incidents.release_locks(self.journal.run.id, str(child))
+        """Release what a child of the run has locked, or the run itself (RUN) of other services than its own."""
+        run, views = self.journal.run, self.deps.observed.views
+        own = {f"service {run.service}", *affected_by(run, run.service, None, views).locks}
+        held = await self.ledger.incidents.locks_of(run.id)
+        names = [lock.name for lock in held if lock.path == str(child) and lock.name not in own]
+        if names:
+            await self.ledger.incidents.release_locks(run.id, names)
 
     async def ask(self, scope: StepScope, question: StepQuestion) -> Question:
         """

@@ -163,6 +163,11 @@ def _is_probe(step: Step) -> bool:
     return isinstance(step.do, Run) and not step.do.command.changes
 
 
+def _may_change(step: Step) -> bool:
+    """Return whether a step, or a step inside it, may change anything, itself or by another runbook."""
+    return any(not _is_probe(each) and not isinstance(each.do, Await | RunChecks) for each in step.flat())
+
+
 def deletes(step: Step) -> bool:
     """Return whether a step, or a step inside it, deletes objects."""
     return any(isinstance(each.do, Run) and each.do.command.removes for each in step.flat())
@@ -245,9 +250,12 @@ class Interpreter:
         self._run_child = child
         self._yielding = yielding
         self._began: dict[tuple[Phase, StepPath], datetime] = {}
+        self._last_change: StepPath | None = None
 
     async def execute_steps(self, steps: Sequence[Step], scope: StepScope) -> None:
         """Execute steps in order."""
+        if not scope.prefix:
+            self._last_change = next((scope.path(each.id) for each in reversed(steps) if _may_change(each)), None)
         for step in steps:
             if self._yielding is not None and not scope.prefix and not self._has_begun(step, scope):
                 begun = scope.section is not None and has_begun(self.context.journal, scope.section.path)
@@ -384,6 +392,7 @@ class Interpreter:
                 once = self.changes.change if command.changes else partial(probe, self.context)
                 each = step.for_each is not None
                 ended = await (run_for_each(self.context, step, scope, once) if each else once(step, scope))
+                await self._release_after(step, scope)
                 return await settled(self.context, step, scope, ended) if command.changes else ended
             case Manual() as do:
                 return await self._manual(step, do, scope)
@@ -411,7 +420,13 @@ class Interpreter:
             ):
                 raise
             return StepEnd(ran=True, met=False, error=str(stop))
+        await self._release_after(step, scope)
         return replace(await wait(self.context, step, scope), text=text)
+
+    async def _release_after(self, step: Step, scope: StepScope) -> None:
+        """Release what the run has locked of other services, if no later step may change anything: what follows is only waiting."""
+        if scope.path(step.id) == self._last_change:
+            await self.context.gate.release(RUN)
 
     async def _execute_substeps(self, step: Step, scope: StepScope) -> str:
         """Execute the steps inside a step, and return its text for people, "" for none."""

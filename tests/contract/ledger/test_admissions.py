@@ -180,7 +180,7 @@ async def test_a_run_that_has_a_lock_takes_it_again_and_a_claim_is_refused_meanw
 async def test_the_locks_of_a_child_are_given_back_and_the_run_keeps_its_own(ledger: Ledger) -> None:
     run = await begin(ledger, "web")
     await ledger.incidents.take_locks(run.id, "child", ["service/api"], NOW)
-    await ledger.incidents.release_locks(run.id, "child")
+    await ledger.incidents.release_locks(run.id, ["service/api"])
     assert [lock.name for lock in await ledger.incidents.locks_of(run.id)] == ["service/web"]
 
 

@@ -47,7 +47,7 @@ CHANGES: dict[str, Change] = {
     "keep-catalog": lambda ledger, _: ledger.catalogs.keep("digest", {"web.yaml": "service: web"}),
     "notice-sent": lambda ledger, _: ledger.outbox.notice_sent("ntc-x"),
     "take-locks a": lambda ledger, run: ledger.incidents.take_locks(run.id, "a", ["service other"], NOW),
-    "release-locks a": lambda ledger, run: ledger.incidents.release_locks(run.id, "a"),
+    "release-locks a": lambda ledger, run: ledger.incidents.release_locks(run.id, ["a"]),
     "prune": lambda ledger, _: ledger.upkeep.prune(NOW, NOW),
     "lead": lambda ledger, _: ledger.lead(NOW),
 }

@@ -236,9 +236,9 @@ class RunLedger:
             self.locks.setdefault(name, Lock(name=name, run=run, path=path))
         return None
 
-    async def release_locks(self, run: str, path: str) -> None:
-        """Release the locks of a child."""
-        self.locks = {name: lock for name, lock in self.locks.items() if (lock.run, lock.path) != (run, path)}
+    async def release_locks(self, run: str, names: Sequence[str]) -> None:
+        """Release some locks of a run."""
+        self.locks = {name: lock for name, lock in self.locks.items() if lock.run != run or name not in names}
 
     async def trigger_of(self, incident: str) -> Trigger:
         """Sum the incident's signals up."""

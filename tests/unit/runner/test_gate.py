@@ -335,6 +335,16 @@ async def test_the_locks_of_a_child_are_given_back_when_it_is_over() -> None:
     assert seen == [{"service api", "production/deployment/api"}, {"service web", "production/deployment/web"}]
 
 
+@pytest.mark.parametrize("waits", [", expect: service.healthy, within: 5m}", "}"], ids=["in its step", "verifying"])
+async def test_a_run_that_only_waits_for_its_last_change_holds_no_lock_of_another_service(waits: str) -> None:
+    """P11: what is wrong with that service meanwhile has a run of its own."""
+    bench = RunBench(AT_API.removesuffix("}\n") + waits, documents=(API,), heals="kubectl scale deployment api")
+    held: list[set[str]] = []
+    bench.at(60, lambda: held.append(set(bench.ledger.locks)))
+    await bench.drive(healed_at=120)
+    assert held == [{"service web", "production/deployment/web"}]
+
+
 def test_an_object_of_a_type_that_is_not_built_in_is_locked_and_concerns_all_services_of_its_namespace() -> None:
     """Whose it is cannot be seen: a pause of any of them holds its change, and two runs never change it at once."""
     asked = ObjectName(resource=CERTIFICATES, name="shop")

@@ -446,10 +446,10 @@ class Incidents(Aggregate):
 
         return await self._store.write(f"take-locks {path}", work, fenced=True)
 
-    async def release_locks(self, run: str, path: str) -> None:
-        """Release the locks that the child of a run at a path has taken."""
-        held = delete(locks).where(locks.c.run == run, locks.c.path == path)
-        await self._execute(f"release-locks {path}", held, fenced=True)
+    async def release_locks(self, run: str, names: Sequence[str]) -> None:
+        """Release some locks of a run."""
+        held = delete(locks).where(locks.c.run == run, locks.c.name.in_(names))
+        await self._execute(f"release-locks {', '.join(names)}", held, fenced=True)
 
     async def keep_diagnosis(self, kept: KeptDiagnosis) -> None:
         """

@@ -2,7 +2,7 @@
 Transitions of incidents, runs, steps and locks, in the caller's transaction: every one is a compare and set (P4, P8).
 
 A run holds the locks of its own service from its request on. The locks of another service that a step changes are taken before
-the first change there, and released at the end of the child that took them.
+the first change there, and released at the end of the child that took them, or of the run's last step that may change anything.
 """
 
 from collections.abc import Mapping, Sequence
