@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from kintsugi.actions.workload_reads import Diagnoser, ServiceFacts
 from kintsugi.errors import NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
-from kintsugi.pipeline.diagnoses import Diagnoser, ServiceFacts
 from kintsugi.settings import KubeSettings
 from kintsugi_demo.shop import WEB, WEB_LABELS, service, workload
 from kubediagnosis.causes import Cause, CauseKind, Diagnosis

@@ -13,10 +13,10 @@ import pytest
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION
 from kintsugi.actions.good_templates import GoodTemplates
+from kintsugi.actions.workload_reads import Diagnoser
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Target
-from kintsugi.pipeline.diagnoses import Diagnoser
 from kintsugi.settings import KubeSettings
 from kintsugi_demo.shop import NAMESPACE, WEB, deployment
 from kubediagnosis.causes import Diagnosis

@@ -1,16 +1,17 @@
 """A probe: its context, which are all facts besides the command on which its answer may depend, its result, and its port."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from kintsugi.actions.workload_reads import ServiceFacts
 from kintsugi.model.command import Command
 from kintsugi.model.hosts import PodAddress
+from kintsugi.model.records import Target
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.runbooks import Pattern
 from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef
-from kubediagnosis.facts import DeclaredFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,6 @@ class OwnWorkload:
     """
 
     reference: str = ""
-    declared: DeclaredFacts = field(default_factory=DeclaredFacts)
     replicas: int | None = None
     rests: str = ""
     tried: frozenset[RemedyKind] = frozenset()
@@ -80,7 +80,7 @@ class ProbeContext:
     those of them that were adopted; `none_good` says why there are none, "" where there are or that is not known. `patterns` are
     those for which the lines of a log are scanned; empty: they are not scanned. `upstream` names an upstream that is
     not well, "" for none. `now` is the time by the daemon's own clock, None without one. `seen` are the daemon's facts
-    about the service's own workload; `checks` asks a single pod, None where that is not possible.
+    about the service's own workload, `declared` returns those about any that its objects do not show; `checks` asks a single pod, None where that is not possible.
     """
 
     namespace: str = ""
@@ -93,6 +93,7 @@ class ProbeContext:
     now: datetime | None = None
     service: str = ""
     seen: OwnWorkload = field(default_factory=OwnWorkload)
+    declared: Callable[[Target], ServiceFacts] = lambda _: ServiceFacts()
     checks: PodChecks | None = None
 
     def seen_of(self, reference: str, namespace: str) -> OwnWorkload:

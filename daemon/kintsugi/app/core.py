@@ -14,6 +14,7 @@ import aiohttp
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.command_secrets import Encryption
 from kintsugi.actions.good_templates import GoodTemplates
+from kintsugi.actions.workload_reads import Diagnoser
 from kintsugi.app.figures import (
     TRIED_LATELY,
     diagnosed_within,
@@ -44,7 +45,6 @@ from kintsugi.pipeline.diagnoses import (
     INTERVAL,
     SHORTEST_PAUSE,
     DeclaredWorkloads,
-    Diagnoser,
     IncidentDiagnoses,
     WarningWatch,
 )
@@ -302,7 +302,7 @@ def runner_deps(
         diagnoses=finders.diagnoses,
         declared=finders.declared,
         checks=finders.checks,
-        tried=lambda service: remedies.failed_remedies(service, clock() - TRIED_LATELY),
+        tried=lambda view: remedies.failed_remedies(view.name, clock() - TRIED_LATELY, template=view.template),
     )
 
 

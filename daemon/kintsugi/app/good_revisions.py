@@ -1,7 +1,7 @@
 """
 Remembers the good revisions of a workload: seen healthy for long enough, with every pod of theirs, while each check of
 the service was met and no signal about it held. One whose pods had been ready for as long when the daemon saw them first
-is adopted. One that fails by itself soon after is forgotten again. It also remembers the number of replicas that a
+is adopted, unless the ledger has a signal of that time. One that fails by itself soon after is forgotten again. It also remembers the number of replicas that a
 workload last had, and the counts of checks while their service was well.
 
 A rollback goes to such a revision or nowhere. After a restart the memory is read from the ledger. In memory are the
@@ -208,8 +208,11 @@ class GoodRevisionTracker:
         found, why_not = list[GoodRevision](), dict[str, str]()
         if revisions:
             workloads, holding = self._views_of_workloads(), await self._holding()
+            is_adopting = any(each.adopted for each in revisions)
+            ended = await self._holding(since=self.services.now() - self.lasting) if is_adopting else {}
             for each in revisions:
-                why = self._objection(each, workloads.get(each.workload, ()), holding)
+                signals = {**ended, **holding} if each.adopted else holding
+                why = self._objection(each, workloads.get(each.workload, ()), signals)
                 if not why:
                     found.append(each)
                     continue
@@ -249,10 +252,10 @@ class GoodRevisionTracker:
                 found.setdefault(view.workload.metadata.uid, []).append(view)
         return found
 
-    async def _holding(self) -> Mapping[str, Sequence[str]]:
-        """Return the rules whose signals hold, by their service."""
+    async def _holding(self, *, since: datetime | None = None) -> Mapping[str, Sequence[str]]:
+        """Return the rules whose signals hold, or have ended since a moment, by their service."""
         rules, found = self.services.catalog.rules, dict[str, list[str]]()
-        for name in await self.store.signals.holding(rules):
+        for name in await self.store.signals.holding(rules, since=since):
             found.setdefault(rules[name].service, []).append(name)
         return found
 

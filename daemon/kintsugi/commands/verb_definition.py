@@ -74,12 +74,13 @@ class VerbDefinition(ABC, Generic[C]):
     `rolls_out`: it is about the rollout of a workload; `writes_template`: it may set its pod template, and `restarts`: to
     what it was, with a stamp. `changes_replicas`: it says how many pods there are. `makes_job`: it creates a Job, which the
     run watches to its end. `begins_section`: it changes what was there before, so that a section which has made one is
-    completed. `knows_tried`: what it answers depends on the remedies that earlier runs have tried in vain.
+    completed.
     `concerns_any_service`: the pods that it ends may be another service's than the run's, whose locks the run then
     takes. `rolls_back`: it takes a workload back to another revision, and its intent says from which (`revision`) to
     which (`to`). `outlasts_run`: what it has changed stays so after a run that has helped, for a person to take back.
     `has_undo`: a change by it can be undone, whatever its object; `allowed_in_drill`: a drill may change something by it. `sometimes_sends`: its row only looks, but for what `sends`.
-    Of what only looks: `diagnoses`: the `text` of its result says what is wrong; `asks_prometheus`: a Prometheus
+    Of what only looks: `diagnoses`: the `text` of its result says what is wrong, and `remedy` what helps, which depends on
+    the remedies that earlier runs have tried in vain; `asks_prometheus`: a Prometheus
     answers it; `reads_logs`: its result are lines of logs, which a step may `scan`; `previewed`: a few requests to the
     API server, which the preview of a run makes, too; `allowed_in_page`: a page of an alert may read something by it.
     """
@@ -96,7 +97,6 @@ class VerbDefinition(ABC, Generic[C]):
     changes_replicas: bool = False
     makes_job: bool = False
     begins_section: bool = True
-    knows_tried: bool = False
     rolls_back: bool = False
     outlasts_run: bool = False
     has_undo: bool = True

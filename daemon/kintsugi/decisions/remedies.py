@@ -66,8 +66,8 @@ _RUNS = ("image", "command", "args", "env")
 _POD = "pod/"
 _NO_STATE = WorkloadState()
 
-NOT_AT_ONCE = frozenset({CauseKind.SERVICE_ROUTING})
-"""Causes for which a template is rolled back only at the deadline: its own pods do not fail."""
+RESTARTS = frozenset({RemedyKind.RESTART, RemedyKind.RESTART_CANARY, RemedyKind.ROLLOUT_RESTART})
+"""The remedies that make a new pod of the same template."""
 
 _DEPLOYMENT, _STATEFUL_SET = "deployment/", "statefulset/"
 _NODE = "node/"
@@ -98,13 +98,29 @@ _MEBI = 1024**2
 
 
 def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _NO_STATE) -> Remedy:
-    """Return what helps against the likeliest cause."""
-    cause = next((each for each in diagnosis.causes if not each.is_warning), None)
-    if cause is None and is_unproven(facts):
-        why = f"no cause is known yet; revision {facts.revision} was never seen good and is rolled back at the deadline"
-        return RemedyKind.WAIT.because(why)
-    if cause is None:
-        return RemedyKind.RESTART.because("no cause is known; unhealthy pods may be restarted")
+    """
+    Return what helps against the likeliest cause.
+
+    Nothing is restarted while an upstream is unhealthy, nor in another way after one restart that did not help.
+    """
+    causes = [each for each in diagnosis.causes if not each.is_warning]
+    found = _of_cause(diagnosis, causes[0], facts, state) if causes else _without_cause(facts, state)
+    if found.kind not in RESTARTS:
+        return found
+    upstream = facts.upstream or next((each.object for each in causes if each.kind is CauseKind.UPSTREAM), "")
+    if upstream:
+        return RemedyKind.WAIT.because(
+            f"no pod is restarted while its upstream {upstream} is not healthy: {found.reason}"
+        )
+    if tried := state.tried & RESTARTS:
+        why = f"{', '.join(sorted(tried))} was tried before and did not help"
+        return RemedyKind.HAND_OVER.because(f"{why}: {causes[0].text}" if causes else why)
+    if not found.name:
+        return RemedyKind.WAIT.because(f"no pod is unhealthy yet: {found.reason}")
+    return found
+
+
+def _of_cause(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     if cause.registry is not None and cause.registry not in REFUSING:
         return RemedyKind.WAIT.because(f"the registry may recover: {cause.text}")
     if lies_in_change(diagnosis, cause, facts):
@@ -115,7 +131,16 @@ def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _N
         return rung(diagnosis, cause, facts, state)
     if cause.kind in BEYOND_A_RESTART:
         return RemedyKind.HAND_OVER.because(f"a restart does not help: {cause.text}")
-    return restart(cause)
+    return restart(diagnosis, cause, facts, state)
+
+
+def _without_cause(facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    if is_unproven(facts):
+        why = f"no cause is known yet; revision {facts.revision} was never seen good and is rolled back at the deadline"
+        return RemedyKind.WAIT.because(why)
+    return RemedyKind.RESTART.because(
+        "no cause is known; an unhealthy pod may be restarted", name=next(iter(state.failing), "")
+    )
 
 
 def is_unproven(facts: RevisionFacts) -> bool:
@@ -151,7 +176,7 @@ def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
         return RemedyKind.WAIT.because(why)
     if facts.kept is not None:
         return _of_kept(diagnosis, cause, facts, facts.kept, waits=_hangs(cause) and bool(state.serving))
-    if cause.kind in NOT_AT_ONCE or is_hint(cause) or (_hangs(cause) and state.serving):
+    if _may_pass(cause) or is_hint(cause) or (_hangs(cause) and state.serving):
         return RemedyKind.WAIT.because(
             f"rolled back at the deadline if the service is not healthy by then: {cause.text}"
         )
@@ -180,7 +205,7 @@ def _of_kept(
     if kept.missing:
         why = f"not rolled back, since the last good template lacks the values of {', '.join(kept.missing)}"
         return RemedyKind.HAND_OVER.because(f"{why}: {cause.text}")
-    if cause.kind in NOT_AT_ONCE or waits:
+    if _may_pass(cause) or waits:
         return RemedyKind.WAIT.because(f"the service may recover without a change: {cause.text}")
     instead = f" ({kept.difference})" if kept.difference else ""
     helm = (
@@ -205,6 +230,11 @@ def _against(facts: RevisionFacts) -> str:
     return ""
 
 
+def _may_pass(cause: Cause) -> bool:
+    """Return whether a Service may only seem to lead nowhere: the pods of the template do not fail themselves."""
+    return cause.kind is CauseKind.SERVICE_ROUTING and cause.confidence is not Confidence.CERTAIN
+
+
 def is_hint(cause: Cause) -> bool:
     """Return whether only Events show a cause: whoever may create Events in a namespace can write any of them."""
     return bool(cause.evidence) and all(each.source is EvidenceSource.EVENT for each in cause.evidence)
@@ -218,9 +248,16 @@ def _hangs(cause: Cause) -> bool:
     return cause.field.endswith("]") or only_runs
 
 
-def restart(cause: Cause) -> Remedy:
-    """Return the remedy for what new pods of the same template may not have."""
-    return RemedyKind.RESTART.because(f"a restart may help: {cause.text}")
+def restart(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """
+    Return the remedy for what a new pod of the same template may not have: one is made first.
+
+    A pod that shows the cause comes first. A value that is wrong elsewhere is wrong for new pods, too.
+    """
+    if cause.object not in (diagnosis.object, "") and not cause.object.startswith(_POD):
+        return RemedyKind.HAND_OVER.because(f"a restart does not help: {cause.text}")
+    why = f"one pod is restarted first; the others follow only if its successor gets ready: {cause.text}"
+    return RemedyKind.RESTART.because(why, name=_first(cause, state.failing))
 
 
 def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
@@ -234,20 +271,15 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
         return RemedyKind.HAND_OVER.because(
             f"a restart does not help, because the configuration is wrong: {cause.text}"
         )
-    if facts.upstream:
-        return _waiting_for(facts.upstream, cause)
     if not state.serving:
-        return restart(cause)
+        return restart(diagnosis, cause, facts, state)
     by_hand = f"kubectl rollout restart {diagnosis.object} -n {diagnosis.namespace}"
-    if tried := state.tried & {RemedyKind.RESTART_CANARY, RemedyKind.ROLLOUT_RESTART}:
-        why = f"{', '.join(sorted(tried))} was tried before for this cause and did not help: {cause.text}"
-        return RemedyKind.HAND_OVER.because(why)
     if not diagnosis.object.startswith((_DEPLOYMENT, _STATEFUL_SET)):
         why = f"Kintsugi does not restart ready pods of a DaemonSet; {by_hand} would restart all of them: {cause.text}"
         return RemedyKind.HAND_OVER.because(why)
     if len(state.serving) >= ENOUGH_FOR_A_CANARY:
         why = f"one pod is restarted first; the others follow only if that pod answers: {cause.text}"
-        return RemedyKind.RESTART_CANARY.because(why, name=_first(cause, state))
+        return RemedyKind.RESTART_CANARY.because(why, name=_first(cause, state.serving))
     if diagnosis.object.startswith(_DEPLOYMENT) and not facts.managers:
         why = f"a new pod becomes ready before the only pod is deleted: {cause.text}"
         return RemedyKind.ROLLOUT_RESTART.because(why, name=state.serving[0])
@@ -255,27 +287,8 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
     return RemedyKind.HAND_OVER.because(why)
 
 
-def recreate_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
-    """
-    Return the remedy for pods that fail their readiness or startup probe.
-
-    Pods of a template that was good fail alike for a reason that new pods would meet, too: one of them shows whether new pods help.
-    """
-    if not facts.known_good or not state.failing:
-        return restart(cause)
-    if facts.upstream:
-        return _waiting_for(facts.upstream, cause)
-    if RemedyKind.RECREATE_ONE in state.tried:
-        why = f"another pod of this template was made before for this cause and did not get ready: {cause.text}"
-        return RemedyKind.HAND_OVER.because(why)
-    why = f"one pod is recreated first; the others follow only if its successor gets ready: {cause.text}"
-    return RemedyKind.RECREATE_ONE.because(why, name=state.failing[0])
-
-
 def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
-    """Return the remedy for containers that fail their liveness probe: of a template that was good, the kubelet restarts them already."""
-    if not facts.known_good or cause.confidence is not Confidence.CERTAIN:
-        return restart(cause)
+    """Return the remedy for containers that fail their liveness probe: the kubelet restarts them already."""
     why = f"a restart does not help, the kubelet restarts it again and again: {cause.text}"
     return RemedyKind.HAND_OVER.because(why)
 
@@ -317,19 +330,15 @@ def move_pods(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: W
     return RemedyKind.MOVE_PODS.because(why, name=node)
 
 
-def _waiting_for(upstream: str, cause: Cause) -> Remedy:
-    return RemedyKind.WAIT.because(f"no pod is restarted while its upstream {upstream} is not healthy: {cause.text}")
-
-
 def _began_before(cause: Cause) -> bool:
     """Return whether a cause in a ConfigMap or Secret is shown by pods: they began before it changed."""
     return any(each.object.startswith(_POD) for each in cause.evidence)
 
 
-def _first(cause: Cause, state: WorkloadState) -> str:
-    """Return the pod that is restarted first: one that shows the cause, else the first in order."""
+def _first(cause: Cause, names: Sequence[str]) -> str:
+    """Return the pod that is restarted first: one that shows the cause, else the first in order; "" for none."""
     shown = {each.object.removeprefix(_POD) for each in cause.evidence if each.object.startswith(_POD)}
-    return next((each for each in state.serving if each in shown), state.serving[0])
+    return next((each for each in names if each in shown), next(iter(names), ""))
 
 
 def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
@@ -341,12 +350,12 @@ def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
     """
     found = _LIMIT.fullmatch(cause.field)
     if found is None or cause.object != diagnosis.object or cause.confidence is not Confidence.CERTAIN:
-        return restart(cause)
+        return restart(diagnosis, cause, facts, state)
     container = found[1]
     having = [each for each in state.memory if each.container == container and each.limit]
     killed = _killed(cause, having)
     if not killed:
-        return restart(cause)
+        return restart(diagnosis, cause, facts, state)
     present = max(killed, key=lambda each: quantity(each.limit))
     ceiling = quantity(state.max_allowed.memory or None)
     limit = quantity(present.limit)
@@ -444,8 +453,6 @@ def _by_hand(diagnosis: Diagnosis, container: str, amount: str, present: Contain
 RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadState], Remedy]] = {
     CauseKind.NOT_ANSWERING: restart_one,
     CauseKind.STALE_CONFIGURATION: restart_one,
-    CauseKind.READINESS_PROBE: recreate_one,
-    CauseKind.STARTUP_PROBE: recreate_one,
     CauseKind.LIVENESS_PROBE: leave_to_kubelet,
     CauseKind.SCALED_TO_ZERO: scale_back,
     CauseKind.NODE: move_pods,

@@ -32,7 +32,8 @@ class CheckedRevision:
 
     `since` is the time at which it became well with it. `adopted`: its pods were ready for long enough before.
     `unasked` are the service's checks that were not asked since, `checks` the last answers of the others, `unanswered`
-    those that have none. `signals` are the rules whose signals about the service hold.
+    those that have none. `signals` are the rules whose signals about the service hold, and of an adopted one also those that held
+    while its pods were ready.
     """
 
     since: datetime
@@ -58,7 +59,8 @@ def not_good(revision: CheckedRevision, *, lasting: timedelta, now: datetime) ->
     if revision.unanswered and not revision.checks:
         return f"{', '.join(sorted(revision.unanswered))} had no answer yet"
     if revision.signals:
-        return f"signals about the service fire: {', '.join(sorted(revision.signals))}"
+        fire = f"fired within the last {format_duration(lasting)}" if revision.adopted else "fire"
+        return f"signals about the service {fire}: {', '.join(sorted(revision.signals))}"
     return ""
 
 

@@ -14,11 +14,10 @@ class RemedyKind(StrEnum):
     """
     The kinds of remedies.
 
-    `wait`: Kubernetes or somebody else is repairing it; the watchdog judges at the run's deadline. `restart`: unhealthy pods may be
-    recreated. `roll-back`: to the last good revision, at once; `roll-back-asked`: the same once a person agrees. `restart-canary`:
+    `wait`: Kubernetes or somebody else is repairing it; the watchdog judges at the run's deadline. `restart`: one unhealthy pod is
+    recreated, and the others only once its successor is ready. `roll-back`: to the last good revision, at once; `roll-back-asked`: the same once a person agrees. `restart-canary`:
     one ready pod is restarted, and the others only if its successor answers; `rollout-restart`: the only pod, whose successor is
-    ready before it ends. `recreate-one`: one pod that fails a probe is recreated, and the others only once its successor is ready.
-    `scale-back-asked`: from 0 to the replicas that it had, once a person agrees. `move-pods`: its node is
+    ready before it ends. `scale-back-asked`: from 0 to the replicas that it had, once a person agrees. `move-pods`: its node is
     cordoned, and its pods there evicted. `raise-memory`: the memory limit of its pods is raised in place. `grow-claim-asked`: a full
     claim gets a larger volume, once a person agrees. `hand-over`: no action of ours can help.
     """
@@ -29,7 +28,6 @@ class RemedyKind(StrEnum):
     ROLL_BACK_ASKED = "roll-back-asked"
     RESTART_CANARY = "restart-canary"
     ROLLOUT_RESTART = "rollout-restart"
-    RECREATE_ONE = "recreate-one"
     SCALE_BACK_ASKED = "scale-back-asked"
     MOVE_PODS = "move-pods"
     RAISE_MEMORY = "raise-memory"
@@ -88,8 +86,8 @@ class WorkloadState:
     """
     The state of a workload, besides its revisions.
 
-    `serving` are the names of the pods that are ready, in the order in which they are restarted, `failing` those of the others, in the
-    order in which they are recreated. `replicas` is the number that it is started with from 0, None where that is not known; `rests` is the autoscaler that may let it rest
+    `serving` are the names of the pods that are ready, in the order in which they are restarted, `failing` those of the unhealthy ones,
+    in the order in which they are recreated. `replicas` is the number that it is started with from 0, None where that is not known; `rests` is the autoscaler that may let it rest
     there, "" for none. `tried` are the remedies that were tried for this problem before, and did not help. `memory` is
     the memory of its pods' containers, `claims` those of pods that are not ready, `max_allowed` how far either may be
     raised.

@@ -1,8 +1,7 @@
 """
 Diagnoses: on demand, and in the background, each within a time limit, so that nothing waits long for it.
 
-A diagnosis reads one workload and its upstreams, then decides. Some facts are shown by no object: the workload's dependencies,
-its checks, and the observer's health.
+Some facts are shown by no object: the workload's dependencies, its checks, and the observer's health. `DeclaredWorkloads` has them.
 
 Those in the background are of incidents: one when the incident is opened, others before a rollback or a hand-over. Of verdicts
 without an incident, which are kept with the verdict; of an observed one a person is notified, too, once an episode of a service.
@@ -11,23 +10,19 @@ And of services that are well: what Kubernetes' objects show to be wrong is a wa
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
-from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.actions.workload_reads import read_workload
+from kintsugi.actions.workload_reads import ServiceFacts
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
-from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
-from kintsugi.kube.client import KubeClient
+from kintsugi.errors import KubeError, LedgerUnavailable, NotRecorded
 from kintsugi.ledger import Incidents, Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.command import ObjectName
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import (
-    Incident,
     KeptDiagnosis,
     Occasion,
     Reason,
@@ -42,14 +37,12 @@ from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.telemetry import Containment, FailureScope, Listeners
 from kintsugi.views import ServiceViews
-from kubediagnosis import answering
-from kubediagnosis.causes import Diagnosis, ObjectChange
-from kubediagnosis.diagnose import diagnose
-from kubediagnosis.facts import CheckFacts, DeclaredFacts, ObserverFacts, WorkloadFacts
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.facts import CheckFacts, ObserverFacts
 from kubediagnosis.headline import headline
 from kubeobjects.lines import line, lines
 from kubeobjects.predicates import START_UP_ALLOWANCE
-from kubeobjects.resources import WORKLOADS, Resource, find
+from kubeobjects.resources import find
 
 log = structlog.get_logger(__name__)
 
@@ -75,19 +68,6 @@ INTERVAL = timedelta(minutes=1)
 
 SHORTEST_PAUSE = timedelta(seconds=2)
 """The pause between two diagnoses, each of some twenty reads: more than 30 services are diagnosed less often."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServiceFacts(DeclaredFacts):
-    """
-    The declared facts of a workload, with its neighbours: other workloads that may be the cause.
-
-    `upstreams` are the workloads of the services that it depends on, `exposed` those of all services, by the names of their
-    Kubernetes Services (`NAME.NAMESPACE`): what a variable names is likely an upstream, too.
-    """
-
-    upstreams: tuple[Target, ...] = ()
-    exposed: Mapping[str, Target] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,121 +128,6 @@ def _is_of(service: Service, target: Target) -> bool:
 
 def _target(service: Service) -> Target:
     return Target(kind=service.workload.resource.kind, namespace=service.namespace, name=service.workload.name)
-
-
-MOST_UPSTREAMS = 8
-"""The most upstream workloads that are read: the end of a longer chain stays unknown."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Diagnoser:
-    """
-    Reads and decides; changes nothing and keeps nothing.
-
-    `declared` returns the facts of a workload that its objects do not show, `templates` are the good templates of the ledger,
-    `incidents` returns the newest incident of a service.
-    """
-
-    kube: KubeClient
-    clock: Callable[[], datetime]
-    declared: Callable[[Target], ServiceFacts] = lambda _: ServiceFacts()
-    templates: GoodTemplates = field(default_factory=GoodTemplates)
-    incidents: Callable[[str], Awaitable[Sequence[Incident]]] | None = None
-
-    async def diagnose(self, target: Target, *, upstreams: bool = True) -> Diagnosis:
-        """
-        Return what is wrong with a workload; without `upstreams` they are not read.
-
-        Raises NotRecorded where it is not there, or is no workload, and KubeError where it cannot be read.
-        """
-        facts = await self.facts(target, upstreams=upstreams)
-        return await asyncio.to_thread(diagnose, facts)
-
-    async def facts(self, target: Target, *, upstreams: bool = True) -> WorkloadFacts:
-        """Return the facts of a workload, and of its upstreams where it has a problem. Raises as `diagnose`."""
-        resource = find(target.kind)
-        if resource is None or resource not in WORKLOADS:
-            known = ", ".join(each.singular for each in WORKLOADS)
-            raise NotRecorded(f"the type {target.kind} cannot be diagnosed; supported types: {known}")
-        try:
-            if not upstreams:
-                return await self._read(resource, target, self.declared(target))
-            return await self._with_upstreams(resource, target, {_key(resource, target)})
-        except NotFound as error:
-            raise NotRecorded(f"there is no {resource.singular}/{target.name} in {target.namespace}") from error
-
-    async def _with_upstreams(
-        self, resource: Resource, target: Target, seen: set[tuple[str, str, str]]
-    ) -> WorkloadFacts:
-        """
-        Read a workload and, where it has a problem, its upstreams: each once, and up to a limit.
-
-        `seen` are the workloads that are read already, so that a cycle ends.
-        """
-        declared = self.declared(target)
-        facts = await self._read(resource, target, declared)
-        if not answering.has_problem(facts):
-            return facts
-        upstreams, unknown = [], list(facts.unknown)
-        guessed = _named(facts, declared)
-        for each in (*declared.upstreams, *guessed):
-            found = find(each.kind)
-            if found is None or found not in WORKLOADS or _key(found, each) in seen:
-                continue
-            if len(seen) > MOST_UPSTREAMS:
-                unknown.append(
-                    f"{found.singular}/{each.name}: not read, because {MOST_UPSTREAMS} upstreams is the limit"
-                )
-                continue
-            seen.add(_key(found, each))
-            try:
-                upstream = await self._with_upstreams(found, each, seen)
-                upstreams.append(replace(upstream, is_guessed=each in guessed))
-            except KubeError as error:
-                unknown.append(f"upstream {found.singular}/{each.name}: {error}")
-        theirs = (policy for each in upstreams for policy in each.policies)
-        policies = {(one.metadata.namespace, one.metadata.name): one for one in (*facts.policies, *theirs)}
-        had = [change for each in upstreams for change in await self._incidents_of(each.declared.service, unknown)]
-        return replace(
-            facts,
-            upstreams=tuple(upstreams),
-            policies=tuple(policies.values()),
-            changed_around=(*facts.changed_around, *had),
-            unknown=tuple(dict.fromkeys(unknown)),
-        )
-
-    async def _read(self, resource: Resource, target: Target, declared: ServiceFacts) -> WorkloadFacts:
-        asked = ObjectName(resource=resource, name=target.name)
-        return await read_workload(
-            self.kube, self.templates, asked, target.namespace, declared=declared, now=self.clock()
-        )
-
-    async def _incidents_of(self, upstream: str, unknown: list[str]) -> Sequence[ObjectChange]:
-        """Return the newest incident of an upstream, as an entry of the timeline."""
-        if self.incidents is None or not upstream:
-            return ()
-        try:
-            found = await self.incidents(upstream)
-        except LedgerUnavailable as error:
-            unknown.append(f"incidents of {upstream}: {error}")
-            return ()
-        return [
-            ObjectChange(
-                object=f"incident/{each.id}", field=upstream, at=each.opened, after=str(each.state), shown=True
-            )
-            for each in found
-        ]
-
-
-def _named(facts: WorkloadFacts, declared: ServiceFacts) -> Sequence[Target]:
-    """Return the workloads of other services whose Kubernetes Service a variable names, and that are not declared as upstreams."""
-    hosts = (service_of(each.host_in(facts.namespace)) for each in facts.hosts)
-    named = {declared.exposed.get(str(host)): None for host in hosts}
-    return [each for each in named if each is not None and each not in declared.upstreams]
-
-
-def _key(resource: Resource, target: Target) -> tuple[str, str, str]:
-    return resource.plural, target.namespace, target.name
 
 
 class IncidentDiagnoses:

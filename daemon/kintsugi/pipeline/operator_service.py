@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import orjson
 import structlog
 
+from kintsugi.actions.workload_reads import Diagnoser
 from kintsugi.decisions.activity import Forecast, inaction_reason
 from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.drills import RULE
@@ -58,7 +59,7 @@ from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices
-from kintsugi.pipeline.diagnoses import Diagnoser, IncidentDiagnoses
+from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.drill_scheduler import DrillScheduler
 from kintsugi.pipeline.explainer import Explainer, service_explanation
 from kintsugi.pipeline.manual_starts import ManualStarts

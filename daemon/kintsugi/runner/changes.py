@@ -19,6 +19,7 @@ from kintsugi.actions.job_effect import JobStage, JobState, ending
 from kintsugi.commands import decode, encode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.disruptions import deleted_uid, serving, take_next
+from kintsugi.decisions.remedies import RESTARTS
 from kintsugi.durations import format_duration
 from kintsugi.errors import CommandError, DecryptionFailed, EvaluationError, Forbidden, KubeError
 from kintsugi.executor import Admission, Effect, effect_plan_of
@@ -29,7 +30,7 @@ from kintsugi.model.step_path import StepPath
 from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import EffectFailed, ExecutionStopped, OutcomeAmbiguous, StepEnd, merge_results
 from kintsugi.runner.journal import last_try, left_to_undo
-from kintsugi.runner.wait import measure
+from kintsugi.runner.wait import measure, probe
 
 log = structlog.get_logger(__name__)
 
@@ -196,7 +197,8 @@ class Changes:
             begun = journal.known(blank.phase, blank.step_path) or blank
             admission = self._context.gate.admission(scope, command, phase=blank.phase)
             # one that has an intent is probed first; what comes of that, the executor asks the gate about
-            skip_reason = await admission.admit() if begun.state is StepState.PLANNED else ""
+            is_new = begun.state is StepState.PLANNED
+            skip_reason = (await admission.admit() or await self._withdrawn(command, scope)) if is_new else ""
             if skip_reason:
                 return replace(blank, state=StepState.SKIPPED, error=skip_reason, facts=LEFT_OUT)
             effect = self._effect(begun, command, admission, scope, self._retry_until(step))
@@ -214,6 +216,25 @@ class Changes:
         if record.state is StepState.NEEDS_OPERATOR:
             raise OutcomeAmbiguous(record.step_path, record.error)
         return record
+
+    async def _withdrawn(self, command: Command, scope: StepScope) -> str:
+        """
+        Return why the diagnosis that asked for a restart asks for it no longer, "" where it does, or where none did.
+
+        It is made again right before the restart: an upstream may have failed since, or the pods may have become ready.
+        """
+        verb = definition_of(command)
+        diagnoses = [each for each in scope.outcomes.values() if each.step is not None and "remedy" in each.result]
+        if not (verb.restarts or verb.removed_pod(command)) or scope.completing or scope.phase is not Phase.FORWARD:
+            return ""
+        if not diagnoses or diagnoses[-1].result["remedy"] not in RESTARTS:
+            return ""
+        asking = diagnoses[-1]
+        assert asking.step is not None
+        now = await probe(self._context, asking.step, scope)
+        if all(now.result.get(name) == asking.result[name] for name in ("remedy", "cause")):
+            return ""
+        return f"the diagnosis no longer asks for it: {now.result.get('reason') or now.error}"
 
     def _retry_until(self, step: Step | None) -> datetime:
         """Return when attempts end: at the run's deadline, or at the end of the step's `timeout`."""

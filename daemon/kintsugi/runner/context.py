@@ -12,6 +12,7 @@ from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.job_effect import JobState
 from kintsugi.actions.probe import PodChecks, Prober
+from kintsugi.actions.workload_reads import ServiceFacts
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.executor import Admission, Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
@@ -39,7 +40,6 @@ from kintsugi.model.views import ServiceView
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
 from kintsugi.runner.sections import Section
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
-from kubediagnosis.facts import DeclaredFacts
 from kubeobjects.metadata import Metadata
 
 HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})
@@ -229,7 +229,7 @@ class RunnerDeps:
     of a probe, `prometheus` the URL of a Prometheus ("" for none).
 
     `diagnoses` None: no causes are looked for. `declared` returns the facts of a workload that its objects do not show,
-    `checks` asks a single pod, `tried` returns the remedies that did not help a service recently. `stopping` is set when the
+    `checks` asks a single pod, `tried` returns the remedies that recently did not help a service with its present template. `stopping` is set when the
     daemon stops: nothing new is begun then. A run holds `yielding` while it gives its slot away, so that no two runs make
     room for one.
     """
@@ -242,9 +242,9 @@ class RunnerDeps:
     command_timeout: timedelta
     prometheus: str = ""
     diagnoses: Diagnoses | None = None
-    declared: Callable[[Target], DeclaredFacts] = lambda _: DeclaredFacts()
+    declared: Callable[[Target], ServiceFacts] = lambda _: ServiceFacts()
     checks: PodChecks | None = None
-    tried: Callable[[str], Awaitable[frozenset[RemedyKind]]] | None = None
+    tried: Callable[[ServiceView], Awaitable[frozenset[RemedyKind]]] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     yielding: asyncio.Lock = field(default_factory=asyncio.Lock)
 

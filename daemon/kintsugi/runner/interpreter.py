@@ -286,7 +286,9 @@ class Interpreter:
 
     def _remember(self, step: Step, scope: StepScope, ended: StepEnd) -> None:
         """Keep the outcome of a step for the expressions of later steps."""
-        scope.outcomes[step.id] = StepOutcome(ran=ended.ran, met=ended.met, result=ended.result, lost=ended.lost)
+        scope.outcomes[step.id] = StepOutcome(
+            ran=ended.ran, met=ended.met, result=ended.result, lost=ended.lost, step=step
+        )
 
     def _recalled(self, known: StepRecord) -> StepEnd:
         return StepEnd.of(known, from_ledger=self.context.journal.is_from_ledger(known.phase, known.step_path))

@@ -16,10 +16,10 @@ from kintsugi.commands.results import PART
 from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Expression
-from kintsugi.model.records import Phase, StepState, Target
+from kintsugi.model.records import Phase, StepState
 from kintsugi.model.runbooks import OnFailure, Run, Step
 from kintsugi.model.views import ServiceView
-from kintsugi.runner.context import ReadContext, RunnerDeps, StepScope
+from kintsugi.runner.context import ReadContext, StepScope
 from kintsugi.runner.ends import ExpectationUndecided, StepEnd, merge_results
 from kintsugi.runner.restoring import as_owner, restored_databases
 from kintsugi.telemetry import get_logger
@@ -82,8 +82,9 @@ async def probe(context: ReadContext, step: Step, scope: StepScope) -> StepEnd:
         asked[:] = [render(command)]
         verb, asking = definition_of(command), probe_context(context, step, scope)
         deadline = step.for_duration or timeout if verb.follows(command) else timeout
-        if verb.knows_tried and deps.tried is not None:
-            asking = replace(asking, seen=replace(asking.seen, tried=await deps.tried(scope.service)))
+        view = deps.observed.views.get(scope.service)
+        if verb.diagnoses and deps.tried is not None and view is not None:
+            asking = replace(asking, seen=replace(asking.seen, tried=await deps.tried(view)))
         result = await deps.prober.read(command, deadline=deadline, probe_context=asking)
         if result.failed and step.expect is None:
             raise ProbeFailed(result.failed)
@@ -153,18 +154,16 @@ def probe_context(context: ReadContext, step: Step, scope: StepScope) -> ProbeCo
         upstream=unhealthy_upstream(scope.service, observed.views),
         now=context.deps.clock(),
         service=scope.service,
-        seen=own_workload_of(context.deps, view) if view is not None else OwnWorkload(),
+        seen=own_workload_of(view) if view is not None else OwnWorkload(),
+        declared=context.deps.declared,
         checks=context.deps.checks,
     )
 
 
-def own_workload_of(deps: RunnerDeps, view: ServiceView) -> OwnWorkload:
+def own_workload_of(view: ServiceView) -> OwnWorkload:
     """Return the known facts about a service's workload that its objects do not show."""
-    workload, namespace = view.service.workload, view.service.namespace
-    target = Target(kind=workload.resource.singular, namespace=namespace, name=workload.name)
     return OwnWorkload(
-        reference=str(workload),
-        declared=deps.declared(target),
+        reference=str(view.service.workload),
         replicas=view.replicas,
         rests=view.rests,
         max_allowed=view.service.max_allowed,

@@ -16,6 +16,7 @@ from kintsugi.expressions import NOTHING_LOST, Bindings, Lost
 from kintsugi.mask import MASK
 from kintsugi.model.records import Incident, Signal
 from kintsugi.model.rules import RuleSource
+from kintsugi.model.runbooks import Step
 from kintsugi.model.views import ServiceView
 from kintsugi.scope.types import PROMETHEUS, SERVICE, identifier, service_names
 from kubeobjects.kept import Object
@@ -151,13 +152,14 @@ class StepOutcome:
     The outcome of a step for later expressions: its result's names, whether it ran, whether `expect` held.
 
     It has `answered` when it has any result: also of a step for each item, of which some gave no answer. `lost` are paths in
-    the result that are not what was seen.
+    the result that are not what was seen. `step` is the step, None where that does not matter.
     """
 
     ran: bool
     met: bool
     result: Mapping[str, object] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
+    step: Step | None = None
 
 
 def step_names(

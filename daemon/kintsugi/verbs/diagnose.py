@@ -10,7 +10,7 @@ from typing_extensions import override
 from kintsugi.actions import api_objects
 from kintsugi.actions.probe import OwnWorkload, ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
-from kintsugi.actions.workload_reads import find_revisions, read_workload
+from kintsugi.actions.workload_reads import Diagnoser, find_revisions
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
@@ -18,6 +18,7 @@ from kintsugi.commands.references import place_of, single
 from kintsugi.commands.words import namespace_option
 from kintsugi.decisions.remedies import remedy
 from kintsugi.model.command import ObjectCommand, ObjectName, Verb
+from kintsugi.model.records import Target
 from kintsugi.model.remedies import (
     ClaimSize,
     ContainerMemory,
@@ -43,7 +44,7 @@ from kubeobjects.unstructured import Unstructured
 _TARGETS = {
     RemedyKind.RESTART_CANARY: PODS,
     RemedyKind.ROLLOUT_RESTART: PODS,
-    RemedyKind.RECREATE_ONE: PODS,
+    RemedyKind.RESTART: PODS,
     RemedyKind.MOVE_PODS: NODES,
     RemedyKind.GROW_CLAIM_ASKED: PVCS,
 }
@@ -61,10 +62,9 @@ def build(parsed: ParsedCommand) -> Diagnose:
 
 
 class DiagnoseVerb(ProbeVerb[Diagnose]):
-    """Reads alone: of the workload, its pods and Events, and what they name."""
+    """Reads alone: of the workload, its pods and Events, what they name, and its upstreams."""
 
     command = Diagnose
-    knows_tried = True
     diagnoses = True
     spec = CommandSpec(
         verb=Verb.DIAGNOSE,
@@ -89,9 +89,11 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
         asked = command.object
         seen = probe_context.seen_of(str(asked), command.namespace)
         now = probe_context.now or datetime.now(UTC)
-        facts = await read_workload(
-            clients.kube, clients.templates, asked, command.namespace, declared=seen.declared, now=now
+        diagnoser = Diagnoser(
+            kube=clients.kube, clock=lambda: now, declared=probe_context.declared, templates=clients.templates
         )
+        target = Target(kind=asked.resource.singular, namespace=command.namespace, name=asked.name)
+        facts = await diagnoser.facts(target)
         revisions = await read_revisions(clients, asked, facts, probe_context)
         found = await asyncio.to_thread(diagnose, facts)
         helps = remedy(found, revisions, state_of(facts, seen))
@@ -186,7 +188,8 @@ def state_of(facts: WorkloadFacts, seen: OwnWorkload) -> WorkloadState:
     """Return the state of a workload whose diagnosis was made from `facts`."""
     serving = sorted((each for each in facts.pods if predicates.serves(each)), key=_order)
     # an ordered StatefulSet recreates no pod before those of a lower ordinal are ready
-    failing = sorted((each for each in last_change.living(facts) if not predicates.ready(each)), key=_order)
+    start_up = facts.declared.start_up
+    failing = sorted((each for each in facts.pods if predicates.unhealthy(each, facts.now, start_up)), key=_order)
     return WorkloadState(
         serving=tuple(each.metadata.name for each in serving),
         failing=tuple(each.metadata.name for each in reversed(failing)),

@@ -131,18 +131,12 @@ def init_container(facts: WorkloadFacts) -> Iterator[Cause]:
     for pod, status, has_to_end in last_change.containers(facts):
         if not has_to_end:
             continue
-        end, running = _end(status), status.state.running
+        end = _end(status)
         if _fails(status) and end is not None and end.reason not in (_OOM, *_NOT_RUN):
             text = f"init container {status.name} fails with exit code {end.exit_code}"
             seen = [evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)]
-        elif running is not None and running.started_at is not None and facts.now - running.started_at >= LONG_INIT:
-            text = f"init container {status.name} has not ended since {running.started_at:%H:%M:%S}"
-            since = f"status.initContainerStatuses[{status.name}]{STILL_RUNS}"
-            seen = [
-                evidence_items.field(
-                    pod.reference, since, f"{running.started_at:%Y-%m-%dT%H:%M:%SZ}", running.started_at
-                )
-            ]
+        elif hangs := hanging(facts, pod, status):
+            text, seen = f"init container {status.name} has not ended since {hangs.at:%H:%M:%S}", [hangs]
         else:
             continue
         yield Cause(
@@ -153,6 +147,15 @@ def init_container(facts: WorkloadFacts) -> Iterator[Cause]:
             text=_with_log(facts, pod, status.name, text),
             evidence=tuple(seen),
         )
+
+
+def hanging(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus) -> EvidenceItem | None:
+    """Return that an init container has not ended long after its start, None where it has, or may still."""
+    running = status.state.running
+    if running is None or running.started_at is None or facts.now - running.started_at < LONG_INIT:
+        return None
+    since = f"status.initContainerStatuses[{status.name}]{STILL_RUNS}"
+    return evidence_items.field(pod.reference, since, f"{running.started_at:%Y-%m-%dT%H:%M:%SZ}", running.started_at)
 
 
 def container_exit(facts: WorkloadFacts) -> Iterator[Cause]:

@@ -53,6 +53,8 @@ def rank_of(facts: WorkloadFacts, cause: Cause) -> Rank:
     """Return what a cause is beside the others of a workload."""
     if cause.is_warning:
         return Rank.WARNING
+    if cause.kind is CauseKind.NAME_RESOLUTION and cause.confidence is Confidence.CERTAIN:
+        return Rank.OWN
     if cause.kind in _EXPLANATIONS or _is_of_others(facts, cause):
         return Rank.EXPLANATION
     if cause.kind in PERMANENT:

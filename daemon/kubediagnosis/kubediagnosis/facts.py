@@ -50,7 +50,7 @@ class ClaimFacts(PersistentVolumeClaim, frozen=True):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostReference:
     """
-    A host that a variable of the template names as a literal: nothing else of its value is kept.
+    A host that a variable or an init container's command of the template names as a literal: nothing else of the value is kept.
 
     `port` is 0 where the value names neither a port nor a scheme that has one.
     """

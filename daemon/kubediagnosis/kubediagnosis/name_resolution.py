@@ -1,8 +1,9 @@
 """NameResolution: a name does not resolve, this pod's resolver is wrong, or the cluster's DNS is down."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from kubediagnosis import answering, evidence_items, last_change, services, words
+from kubediagnosis import answering, containers, evidence_items, last_change, services, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kubediagnosis.facts import DNS_NAMESPACE, HostReference, WorkloadFacts
 from kubeobjects.network import KubeService
@@ -57,10 +58,11 @@ def resolver(facts: WorkloadFacts) -> Iterator[Cause]:
 
 def host_name(facts: WorkloadFacts) -> Iterator[Cause]:
     """
-    Find Services that variables name and that are not there, or not at this port: a new template's own mistake, else the Service's.
+    Find Services that the template names and that are not there, or not at this port: a new template's own mistake, else the Service's.
 
-    What resolves by another way (a node's search domain, a hosts file) is not known: that makes it likely only. While the service is
-    well, only what the last change of the template came to name is found: older variables may be used by nothing.
+    What resolves by another way (a node's search domain, a hosts file) is not known: that makes it likely only, unless an init
+    container of a new template waits for it. While the service is well, only what the last change of the template came to name
+    is found: older variables may be used by nothing.
     """
     if not facts.services_known:
         return
@@ -68,9 +70,9 @@ def host_name(facts: WorkloadFacts) -> Iterator[Cause]:
     said = [(words.unresolved(text), seen) for text, seen in answering.unmet_checks(facts)]
     changes, is_well = last_change.changes(facts), answering.is_well(facts)
     for each in facts.hosts:
-        name = _service_name(each, facts.namespace)
+        name, waits = _service_name(each, facts.namespace), _waiting(facts, each.field)
         is_new = last_change.covering(changes, each.field)
-        if not name or (is_well and not is_new):
+        if not name or ((is_well or not _is_variable(each)) and not is_new and not waits):
             continue
         if name in there:
             yield from _port(facts, each, there[name])
@@ -81,7 +83,22 @@ def host_name(facts: WorkloadFacts) -> Iterator[Cause]:
             continue
         seen = evidence_items.field(facts.reference, each.field, f"names {each.host}")
         text = f"{each.field} names {each.host}, but the Service {name} does not exist"
-        yield _cause(facts, facts.reference, each.field, text, (seen, *proof))
+        found = _cause(facts, facts.reference, each.field, text, (seen, *waits, *proof))
+        yield replace(found, confidence=Confidence.CERTAIN) if waits else found
+
+
+def _is_variable(named: HostReference) -> bool:
+    return named.field.endswith("]")
+
+
+def _waiting(facts: WorkloadFacts, field: str) -> tuple[EvidenceItem, ...]:
+    """Return the init containers that this field is of, and that have not ended long after their start."""
+    found = (
+        containers.hanging(facts, pod, status)
+        for pod, status, has_to_end in last_change.containers(facts)
+        if has_to_end and field.startswith(f"initContainers[{status.name}].")
+    )
+    return tuple(each for each in found if each is not None)
 
 
 def _port(facts: WorkloadFacts, named: HostReference, service: KubeService) -> Iterator[Cause]:

@@ -7,6 +7,7 @@ Of Secrets and ConfigMaps only the names of keys are used, with the times at whi
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import dropwhile
 from urllib.parse import urlsplit
 
 import msgspec
@@ -67,6 +68,10 @@ _SCHEMES: Mapping[str, int] = {
 _NAME = r"[a-z](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 _HOST = re.compile(_NAME)
 _HOST_AND_PORT = re.compile(rf"(?P<host>{_NAME}):(?P<port>[1-9]\d{{0,4}})")
+_BETWEEN = re.compile(r"[\s;&|()'\"`]+")
+_LOOKUPS = frozenset({"nslookup", "dig", "host", "getent", "ping", "nc", "pg_isready", "redis-cli"})
+"""Programs that look up a host or connect to it: the first of their words that is neither an option nor a number."""
+
 MOST_NAMED = 5
 
 
@@ -227,7 +232,11 @@ def shared_of(
 
 
 def hosts_of(workload: Unstructured) -> Iterator[HostReference]:
-    """Yield the hosts that variables of the template name as literals; of their values nothing else is kept."""
+    """
+    Yield the hosts that the template names as literals, in variables and in what its init containers run.
+
+    Of their values nothing else is kept.
+    """
     spec = unstructured.nested_map(workload, "spec", "template", "spec")
     for part in ("initContainers", "containers"):
         for container in unstructured.nested_maps(spec, part):
@@ -237,6 +246,24 @@ def hosts_of(workload: Unstructured) -> Iterator[HostReference]:
                 if host:
                     field = f"{member}.env[{unstructured.nested_string(variable, 'name')}]"
                     yield HostReference(field=field, host=host, port=port)
+            for name in ("command", "args") if part == "initContainers" else ():
+                words = unstructured.nested_field(container, name)
+                command = " ".join(map(str, words)) if isinstance(words, list | tuple) else ""
+                for host, port in dict.fromkeys(_asked_hosts(command)):
+                    yield HostReference(field=f"{member}.{name}", host=host, port=port)
+
+
+def _asked_hosts(command: str) -> Iterator[tuple[str, int]]:
+    """Yield the hosts of URLs and of `host:port` in a command, and those that its programs look up or connect to."""
+    words = [each for each in _BETWEEN.split(command) if each]
+    for index, word in enumerate(words):
+        if (found := _host(word))[0]:
+            yield found
+        if word in _LOOKUPS:
+            after = [each for each in words[index + 1 :] if not each.startswith("-") and each != "hosts"]
+            named = list(dropwhile(str.isdecimal, after))[:2]
+            if named and _HOST.fullmatch(named[0]):
+                yield named[0], int(named[1]) if named[1:] and named[1].isdecimal() else 0
 
 
 def _host(value: str) -> tuple[str, int]:

@@ -241,6 +241,20 @@ async def test_a_revision_is_not_adopted_before_the_checks_of_its_service_are_an
     assert await noted(part, ledger) == ["hash-1"]
 
 
+async def test_a_revision_is_not_adopted_while_the_ledger_knows_that_its_service_was_broken_shortly_before(
+    ledger: Ledger,
+) -> None:
+    """Its pods were ready, and nobody reached them."""
+    _, part = long_ready(ledger)
+    observed = Verdict(kind=VerdictKind.OBSERVED, reason=Reason.MODE, text="observe", rule="web-alerts")
+    await ledger.signals.accept([signal()], moment())
+    await ledger.signals.settle({"sig-1": observed}, moment())
+    await ledger.signals.accept([signal(id="end", ended=moment())], moment())
+    assert await noted(part, ledger) == []
+    await asyncio.sleep(121)
+    assert await noted(part, ledger) == ["hash-1"]
+
+
 async def test_a_revision_that_has_broken_since_it_was_seen_first_is_not_adopted(ledger: Ledger) -> None:
     business, part = long_ready(ledger)
     business.cluster.services.note_check("web", "smoke", met=False)

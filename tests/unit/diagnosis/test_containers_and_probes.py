@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.remedies import is_hint
-from kubediagnosis.causes import CauseKind
-from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, HostReference, LogFacts
 from kubediagnosis.words import error_line
 from tests.unit.diagnosis.around import written
 from tests.unit.diagnosis.workload import (
@@ -153,13 +153,27 @@ def test_memory_of_a_container_without_a_limit_is_only_likely_its_own() -> None:
     assert row(web.causes()[0]) == (CauseKind.OUT_OF_MEMORY, "deployment/web", "containers[app]", LIKELY)
 
 
-def test_an_init_container_that_hangs_and_is_new_is_named_as_a_whole() -> None:
+def hanging(seconds: float = 180) -> Workload:
+    """Roll out an init container that runs for so long."""
     web = Workload()
     web.template["spec"]["initContainers"].append({"name": "wait", "image": "shop:1", "args": ["wait"]})
-    hangs = runs(ready=False, seconds=180)
-    web.roll_out(waits("PodInitializing"), wait=hangs, metrics=waits("PodInitializing"))
-    (cause,) = web.causes()
+    return web.roll_out(
+        waits("PodInitializing"), wait=runs(ready=False, seconds=seconds), metrics=waits("PodInitializing")
+    )
+
+
+def test_an_init_container_that_hangs_and_is_new_is_named_as_a_whole() -> None:
+    (cause,) = hanging().causes()
     assert row(cause) == (CauseKind.INIT_CONTAINER, "deployment/web", "initContainers[wait]", LIKELY)
+
+
+@pytest.mark.parametrize(("seconds", "confidence"), [(180, CERTAIN), (20, LIKELY)])
+def test_a_service_that_is_not_there_is_why_an_init_container_hangs_that_asks_for_it(
+    seconds: float, confidence: Confidence
+) -> None:
+    field = "initContainers[wait].args"
+    web = hanging(seconds).also(hosts=(HostReference(field=field, host="depo"),))
+    assert row(web.causes()[0]) == (CauseKind.NAME_RESOLUTION, "deployment/web", field, confidence)
 
 
 def killed(web: Workload, pod: str, probe: str, *, count: int = 1, seconds: float = 20) -> Workload:

@@ -119,6 +119,23 @@ def test_the_value_of_a_variable_is_kept_as_host_and_port_alone(value: str, host
 
 
 @pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("until nslookup depot; do sleep 2; done", [("depot", 0)]),
+        ("until nc -z -w 2 depot.shop.svc 8080; do sleep 1; done", [("depot.shop.svc", 8080)]),
+        ("until pg_isready -h db -p 5432; do sleep 2; done", [("db", 5432)]),
+        ("getent hosts cache && wget -qO- http://api/health", [("cache", 0), ("api", 80)]),
+        ("while ! curl -sf http://$(API_HOST)/; do sleep 1; done; exec migrate --to 7", []),
+    ],
+)
+def test_what_an_init_container_asks_for_is_kept_as_host_and_port(command: str, named: list[tuple[str, int]]) -> None:
+    template = {"initContainers": [{"name": "wait", "command": ["sh", "-c", command]}]}
+    found = object_facts.hosts_of({"spec": {"template": {"spec": template}}})
+    field = "initContainers[wait].command"
+    assert list(found) == [HostReference(field=field, host=host, port=port) for host, port in named]
+
+
+@pytest.mark.parametrize(
     "value",
     [
         *("", "EUR", "http://10.0.0.7:80", "http://[::1]/", "a b: 80", "http://[", "Bearer abc", "10:30"),

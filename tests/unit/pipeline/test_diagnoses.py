@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from kintsugi.actions.workload_reads import ServiceFacts
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import KubeError, NotRecorded
 from kintsugi.ledger import Ledger
@@ -16,7 +17,6 @@ from kintsugi.pipeline.diagnoses import (
     AT_ONCE,
     DeclaredWorkloads,
     IncidentDiagnoses,
-    ServiceFacts,
     VerdictDiagnoses,
     WarningWatch,
 )

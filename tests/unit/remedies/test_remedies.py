@@ -30,7 +30,7 @@ IMAGE = "containers[web].image"
 NEW = RevisionFacts(revision=4, good=3, changed=(IMAGE,), pods=frozenset({NEW_POD}))
 """The revision in force is new, and the one before it was good."""
 GOOD = RevisionFacts(revision=4, known_good=True)
-NO_STATE = WorkloadState()
+NO_STATE = WorkloadState(failing=("web-1",))
 THREE = WorkloadState(serving=("web-1", "web-2", "web-3"), replicas=3)
 ONE = WorkloadState(serving=("web-1",), replicas=1)
 NONE = WorkloadState(failing=("web-1", "web-2", "web-3"), replicas=3)
@@ -93,6 +93,8 @@ ADOPTED = "revision 3 was adopted as good"
 KEPT = replace(NEW, good=0, kept=KeptTemplateFacts(difference="image shop:2.0 instead of image shop:2.1"))
 LACKS = KeptTemplateFacts(difference="", missing=("containers[web].env[TOKEN]", "containers[web].args"))
 BUSY = image(RegistryAnswer.BUSY)
+PORT = cause(CauseKind.SERVICE_ROUTING, field="containers[web].ports[http].name")
+RENAMED = replace(NEW, changed=(PORT.field,))
 TEMPLATES = {
     "a template that was good before stays": Case(
         image(), HAND_OVER, "revision 4 was seen good before", replace(NEW, known_good=True)
@@ -129,11 +131,9 @@ TEMPLATES = {
     "also where a container ends": Case(
         cause(CauseKind.CONTAINER_EXIT, field=IMAGE), HAND_OVER, "", replace(NEW, paused=True)
     ),
-    "a port that was renamed is waited for": Case(
-        cause(CauseKind.SERVICE_ROUTING, field="containers[web].ports[http].name"),
-        WAIT,
-        "",
-        replace(NEW, changed=("containers[web].ports[http].name",)),
+    "a port that a Service may miss is waited for": Case(PORT, WAIT, "", RENAMED),
+    "a port that a Service certainly misses is taken back at once": Case(
+        replace(PORT, confidence=CERTAIN), ROLL_BACK, "", RENAMED
     ),
     "an upstream is waited for": Case(cause(CauseKind.UPSTREAM, "deployment/api"), WAIT, "", NEW),
     "an observer is waited for": Case(cause(CauseKind.OBSERVER, "deployment/api"), WAIT, "", NEW),
@@ -146,7 +146,7 @@ def test_a_template_is_taken_back_only_where_that_helps_and_is_ours_to_do(case: 
 
 
 @pytest.mark.parametrize(
-    "each", [CauseKind.CONTAINER_EXIT, CauseKind.OUT_OF_MEMORY, CauseKind.LIVENESS_PROBE, CauseKind.READINESS_PROBE]
+    "each", [CauseKind.CONTAINER_EXIT, CauseKind.OUT_OF_MEMORY, CauseKind.STARTUP_PROBE, CauseKind.READINESS_PROBE]
 )
 def test_a_template_that_broke_it_is_taken_back_and_a_pod_of_its_own_fault_restarted(each: CauseKind) -> None:
     assert helps(cause(each, field=IMAGE)).kind is ROLL_BACK
@@ -214,6 +214,7 @@ def test_an_init_container_that_only_hangs_is_given_until_the_deadline_unless_no
 def test_a_restart_is_tried_where_no_cause_is_known_but_of_a_template_that_was_never_good() -> None:
     assert helps(facts=replace(NEW, known_good=True)).kind is RESTART
     assert helps(facts=RevisionFacts(revision=1)).kind is RESTART
+    assert helps(facts=RevisionFacts(revision=1), state=THREE).kind is WAIT
     assert helps().kind is WAIT
 
 
@@ -246,19 +247,17 @@ PODS = {
     "a configuration that is wrong is mended by no restart": Case(
         cause(CauseKind.NOT_ANSWERING, "configmap/settings", "data[url]", ()), HAND_OVER, "the configuration is wrong"
     ),
-    "one of the pods that fail readiness is recreated first": Case(
-        UNREADY, RemedyKind.RECREATE_ONE, state=NONE, name="web-1"
+    "one of the pods that fail readiness is restarted first": Case(UNREADY, RESTART, state=NONE, name="web-1"),
+    "one that shows the cause": Case(
+        cause(CauseKind.CONTAINER_EXIT, shown_by=["pod/web-2"]), RESTART, state=NONE, name="web-2"
     ),
-    "or the start": Case(cause(CauseKind.STARTUP_PROBE), RemedyKind.RECREATE_ONE, state=NONE, name="web-1"),
-    "not once more": Case(UNREADY, HAND_OVER, state=tried(RemedyKind.RECREATE_ONE, NONE)),
+    "not once more": Case(UNREADY, HAND_OVER, "restart was tried before", state=tried(RESTART, NONE)),
+    "nor in another way": Case(UNREADY, HAND_OVER, f"{CANARY} was tried before", state=tried(CANARY, NONE)),
     "not while an upstream is not well": Case(UNREADY, WAIT, facts=replace(GOOD, upstream="db"), state=NONE),
-    "a good template that certainly fails its liveness probe": Case(
-        replace(KILLED, confidence=CERTAIN), HAND_OVER, state=NONE
+    "a program that a wrong value of a ConfigMap ends": Case(
+        cause(CauseKind.CONTAINER_EXIT, "configmap/settings", "data[currency]"), HAND_OVER, state=NONE
     ),
-    "likely": Case(KILLED, RESTART, state=NONE),
-    "a template of which nothing is known": Case(
-        replace(KILLED, confidence=CERTAIN), RESTART, facts=replace(GOOD, known_good=False), state=NONE
-    ),
+    "what fails its liveness probe is restarted by its kubelet": Case(KILLED, HAND_OVER, state=NONE),
     "the only ready pod is ended after its successor is": Case(SILENT, RemedyKind.ROLLOUT_RESTART, state=ONE),
     "a StatefulSet has no successor before": Case(
         SILENT,
@@ -271,11 +270,11 @@ PODS = {
     "but a pod of it is restarted": Case(SILENT, CANARY, facts=ARGO),
     "a DaemonSet's ready pod is left alone": Case(SILENT, HAND_OVER, workload="daemonset/web"),
     "no restart while an upstream is not well": Case(SILENT, WAIT, facts=replace(GOOD, upstream="database")),
-    "no canary twice": Case(SILENT, HAND_OVER, f"{CANARY} was tried before for this cause", state=tried(CANARY)),
+    "no canary twice": Case(SILENT, HAND_OVER, f"{CANARY} was tried before and did not help", state=tried(CANARY)),
     "no restart of the only pod twice": Case(
         SILENT,
         HAND_OVER,
-        f"{RemedyKind.ROLLOUT_RESTART} was tried before for this cause",
+        f"{RemedyKind.ROLLOUT_RESTART} was tried before and did not help",
         state=tried(RemedyKind.ROLLOUT_RESTART, ONE),
     ),
     "what was scaled to zero is scaled back by approval": Case(STOPPED, RemedyKind.SCALE_BACK_ASKED),
@@ -308,6 +307,12 @@ def test_pods_whose_template_is_not_at_fault_are_helped_as_they_are_and_not_twic
     case.check()
 
 
+def test_no_pod_is_restarted_beside_an_upstream_that_is_a_cause_too() -> None:
+    upstream = cause(CauseKind.UPSTREAM, "deployment/api", shown_by=())
+    assert helps(UNREADY, upstream, facts=GOOD, state=NONE).kind is WAIT
+    assert helps(UNREADY, replace(upstream, is_warning=True), facts=GOOD, state=NONE).kind is RESTART
+
+
 FIELD = "containers[app].resources.limits.memory"
 
 
@@ -323,7 +328,7 @@ def has(pod: str, limit: str = "64Mi", request: str = "32Mi", *, pending: str = 
     return ContainerMemory(pod=pod, container="app", limit=limit, request=request, pending=pending)
 
 
-TWO = WorkloadState(memory=(has("web-1"), has("web-2")), max_allowed=MaxAllowed(memory="1Gi"))
+TWO = WorkloadState(failing=("web-1",), memory=(has("web-1"), has("web-2")), max_allowed=MaxAllowed(memory="1Gi"))
 SET = "kubectl set resources deployment/web -c app --limits=memory=164Mi"
 
 

@@ -21,6 +21,7 @@ from kintsugi.model.command import Command
 from kintsugi.model.records import IncidentState, Phase, RunRecord, Signal, SignalStatus, StepRecord, UndoRecord
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
+from kintsugi.model.views import ServiceView
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.driver import RunDriver
@@ -218,9 +219,9 @@ class RunBench:
             tried=self.failed_remedies,
         )
 
-    async def failed_remedies(self, service: str) -> frozenset[RemedyKind]:
+    async def failed_remedies(self, view: ServiceView) -> frozenset[RemedyKind]:
         """Return what did not help the service before."""
-        return self.tried if service == "web" else frozenset()
+        return self.tried if view.name == "web" else frozenset()
 
     async def drive_until_cut(self, cut: int) -> bool:
         """Start a process and end it at a moment; False when the run was over before."""

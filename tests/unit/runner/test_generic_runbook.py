@@ -5,18 +5,17 @@ from datetime import timedelta
 from textwrap import dedent
 
 import pytest
-from msgspec import structs
 
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import KubeError
 from kintsugi.model.command import Command
 from kintsugi.model.records import IncidentState
-from kubeobjects.kept import Pod, StatefulSet
+from kubeobjects.kept import StatefulSet
 from kubeobjects.metadata import Metadata
 from kubeobjects.workloads import StatefulSetStatus
 from tests.harness.daemon import ROOT
-from tests.unit.factories import moment, pod
-from tests.unit.runner.bench import RunBench, diagnosed, generic, of_template
+from tests.unit.factories import pod
+from tests.unit.runner.bench import RunBench, clock, diagnosed, generic, of_template
 
 pytestmark = pytest.mark.looptime
 
@@ -39,7 +38,7 @@ def failing(remedy: str, *, kind: str = "Pod", name: str = "", answered_after: i
     ("remedy", "kind", "verb"),
     [
         ("restart-canary", "Pod", "evict-pod"),
-        ("recreate-one", "Pod", "delete"),
+        ("restart", "Pod", "delete"),
         ("move-pods", "Node", "cordon"),
         ("grow-claim-asked", "PersistentVolumeClaim", "patch"),
     ],
@@ -72,16 +71,14 @@ async def test_without_a_diagnosis_nothing_is_restarted() -> None:
 
 
 async def test_a_diagnosis_that_a_busy_api_server_did_not_answer_at_first_is_asked_for_again() -> None:
-    bench = failing("restart", answered_after=60)
+    bench = failing("restart", name="web-1", answered_after=60)
     await bench.drive()
     assert bench.deleted[0] == "web-1"
 
 
 @pytest.mark.parametrize("has_successor", [False, True])
-async def test_pods_that_fail_a_probe_are_recreated_once_the_successor_of_the_first_is_ready(
-    has_successor: bool,
-) -> None:
-    bench = failing("recreate-one", name="web-1")
+async def test_unhealthy_pods_are_restarted_once_the_successor_of_the_first_is_ready(has_successor: bool) -> None:
+    bench = failing("restart", name="web-1")
     if has_successor:
         bench.at(60, lambda: bench.observed.show(ready=1, pods=(pod("web-4"), *bench.found[1:])))
     await bench.drive()
@@ -89,7 +86,22 @@ async def test_pods_that_fail_a_probe_are_recreated_once_the_successor_of_the_fi
     assert len(bench.effects) == len(bench.deleted)
     if not has_successor:
         assert bench.state is IncidentState.NEEDS_OPERATOR
-        assert "Recreate one pod" in bench.reason, bench.reason
+        assert "Restart one pod" in bench.reason, bench.reason
+
+
+@pytest.mark.parametrize(
+    "now",
+    [{"remedy": "wait", "reason": "no pod is restarted while its upstream db is not healthy"}, {"cause": "Upstream"}],
+    ids=["another remedy", "another cause"],
+)
+async def test_a_pod_is_left_alone_where_the_diagnosis_no_longer_asks_for_its_restart(now: dict[str, object]) -> None:
+    answers = iter([diagnosed("restart", name="web-1")])
+    first = diagnosed("restart", name="web-1")
+    bench = failing("restart")
+    bench.prober.will("kintsugi diagnose", lambda: next(answers, {**first, **now}))
+    await bench.drive()
+    assert bench.deleted == []
+    assert "the diagnosis no longer asks for it" in bench.step("restart/first").error
 
 
 IN_FORCE, FIRST_BAD, LAST_GOOD = "web-3", "web-2", "web-1"
@@ -111,36 +123,11 @@ async def test_an_unhealthy_pod_of_an_earlier_template_is_deleted_before_the_cau
     assert first >= (60 if template == FIRST_BAD else 0), "it has looked before the template in force has shown itself"
 
 
-RESTART = "kubectl rollout restart deployment/web -n production"
-
-
-def leaving(name: str) -> Pod:
-    """Return a pod that was told to end, and has not."""
-    given = pod(name)
-    return structs.replace(given, metadata=structs.replace(given.metadata, deletion_timestamp=moment(minutes=-1)))
-
-
-@pytest.mark.parametrize(
-    ("pods", "gone", "effects"),
-    [
-        ((pod("web-1"), leaving("web-2")), False, []),
-        ((pod("web-1"), leaving("web-2")), True, [RESTART]),
-        ((pod("web-1"),), False, [RESTART]),
-    ],
-    ids=["on their way out", "gone", "none on its way out"],
-)
-async def test_a_workload_that_lacks_pods_is_restarted_once_none_is_on_its_way_out(
-    pods: tuple[Pod, ...], gone: bool, effects: list[str]
-) -> None:
-    bench = generic(*pods, diagnosis=lambda: diagnosed("restart"))
-    bench.prober.will("kubectl rollout status", lambda: {"complete": True, "message": ""})
-    if gone:
-        bench.at(60, lambda: bench.observed.show(pods=(pod("web-1"),)))
+async def test_a_cause_against_which_no_step_helps_is_handed_over_at_once() -> None:
+    bench = failing("hand-over")
     await bench.drive()
-    assert bench.effects[:1] == effects
-    if not effects:
-        assert bench.state is IncidentState.NEEDS_OPERATOR
-        assert "No pod is on its way out any more" in bench.reason, bench.reason
+    assert bench.ended == (IncidentState.NEEDS_OPERATOR, [])
+    assert clock() < 30
 
 
 ROLLBACK = dedent((ROOT / "runbooks" / "workload-recovery.yaml").read_text().partition("  rollback:\n")[2])

@@ -332,8 +332,12 @@ def notified_since(connection: Connection, service: str, runbook: str, since: da
     return read_one(connection, Incident, query)
 
 
-def read_remedies(connection: Connection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
-    """Read what each diagnosis of the newest runs has named; the newest run first. A word of a later version is passed over."""
+def read_remedies(connection: Connection, service: str, since: datetime, template: str) -> tuple[RunRemedies, ...]:
+    """
+    Read what each diagnosis of the newest runs has named; the newest run first.
+
+    A diagnosis of another pod template is passed over ("" is any), and so is a word of another version.
+    """
     newest = (
         select(runs.c.id, runs.c.state, RESUMED)
         .where(runs.c.service == service, runs.c.kind == RunKind.RECOVERY, runs.c.finished >= since)
@@ -346,7 +350,12 @@ def read_remedies(connection: Connection, service: str, since: datetime) -> tupl
     changed = set(connection.scalars(select(steps.c.run).where(*forward, steps.c.changes)))
     diagnosing = [verb for verb, definition in definitions_by_verb().items() if definition.diagnoses]
     diagnoses = select(steps.c.run, steps.c.result).where(*forward, steps.c.verb.in_(diagnosing))
-    named = [(row.run, (row.result or {}).get("remedy")) for row in connection.execute(diagnoses)]
+    results = [(row.run, row.result or {}) for row in connection.execute(diagnoses)]
+    named = [
+        (run, each.get("remedy"))
+        for run, each in results
+        if each.get("template") in (template, "", None) or not template
+    ]
     return tuple(
         RunRemedies(
             state=row.state,

@@ -285,13 +285,15 @@ class Incidents(Aggregate):
         query = select(func.coalesce(steps.c.finished, steps.c.started, type_=steps.c.started.type)).where(*made)
         return max((each for each in await self._scalars(query) if isinstance(each, datetime)), default=None)
 
-    async def failed_remedies(self, service: str, since: datetime) -> frozenset[RemedyKind]:
+    async def failed_remedies(self, service: str, since: datetime, *, template: str = "") -> frozenset[RemedyKind]:
         """
-        Return the remedies of runs that have ended since then without having helped.
+        Return the remedies of runs that have ended since then without having helped, under a pod template ("" for any).
 
         None of those before one that helped, or before a person resumed the service.
         """
-        return failed_remedies(await self._store.read(lambda connection: read_remedies(connection, service, since)))
+        return failed_remedies(
+            await self._store.read(lambda connection: read_remedies(connection, service, since, template))
+        )
 
     async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
         """

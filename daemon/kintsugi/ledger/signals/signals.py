@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    and_,
     bindparam,
     case,
     delete,
@@ -351,10 +352,15 @@ class Signals(Aggregate):
         """Count an incident's signals."""
         return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.incident == incident)))
 
-    async def holding(self, rules: Collection[str]) -> dict[str, HoldingSignals]:
-        """Return by rule the signals that hold now, of some rules. Kubernetes Events do not count: they never end."""
+    async def holding(self, rules: Collection[str], *, since: datetime | None = None) -> dict[str, HoldingSignals]:
+        """
+        Return by rule the signals that hold now, of some rules; with `since` those that ended later than that and began within a day.
+
+        Kubernetes Events do not count: they never end.
+        """
+        is_over = and_(inbox.c.ended >= since, inbox.c.received >= since - timedelta(days=1)) if since else None
         query = select(*_EVALUATED).where(
-            inbox.c.ended.is_(None),
+            inbox.c.ended.is_(None) if is_over is None else is_over,
             inbox.c.kind != RuleSource.EVENT,
             # not by name: there may be more names than a query has parameters
             or_(inbox.c.judged_rule != "", inbox.c.rule != ""),
