@@ -55,6 +55,7 @@ class MetricsRecorder:
         core.supervisor.on_end(self._run)
         core.supervisor.on_reconciled(lambda action: metrics.runs_reconciled.labels(action.value).inc())
         core.containment.on_contained(lambda scope: metrics.contained.labels(scope).inc())
+        core.outages.on_needless(lambda service, count: metrics.needless.labels(service).inc(count))
         core.drill_scheduler.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
     async def collect(self) -> None:
@@ -128,6 +129,8 @@ def preset(metrics: Metrics, catalog: Catalog) -> None:
         metrics.watchdogs.labels(watchdog)
     for action in (ReconcileAction.TAKE_UP, ReconcileAction.RESTART, ReconcileAction.HAND_OVER):
         metrics.runs_reconciled.labels(action.value)
+    for name in catalog.services:
+        metrics.needless.labels(name)
     of_service = (metrics.service_healthy, metrics.service_serving, metrics.service_held)
     for gauge, name in product((*of_service, metrics.unnotified, metrics.disruptions_allowed), catalog.services):
         gauge.labels(name)

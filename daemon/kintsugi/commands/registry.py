@@ -118,6 +118,12 @@ def definition_of(command: Command) -> VerbDefinition[Command]:
     return next(verb for verb in _by_type()[type(command)] if verb.is_of(command))
 
 
+def makes_new_pods(command: Command) -> bool:
+    """Return whether a command ends pods so that their controller makes new ones of the same template: a delete, an eviction, a restart."""
+    verb = definition_of(command)
+    return verb.restarts or bool(verb.removed_pod(command))
+
+
 @cache
 def by_verb() -> Mapping[str, CommandSpec]:
     """Return the rows by the words that start their commands."""

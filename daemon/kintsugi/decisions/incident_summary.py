@@ -13,12 +13,23 @@ from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.questions import Question, QuestionKind
-from kintsugi.model.records import NOT_MADE, Incident, IncidentState, Phase, RunKind, RunRecord, StepRecord, StepState
+from kintsugi.model.records import (
+    NEEDLESS,
+    NOT_MADE,
+    Incident,
+    IncidentState,
+    Phase,
+    RunKind,
+    RunRecord,
+    StepRecord,
+    StepState,
+)
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import change_text, headline, latest
 from kubediagnosis.next_steps import NO_CAUSE, NextStep, next_step
 from kubeobjects.lines import command as command_line
 
+_HINDSIGHT = "  # needless in hindsight: the same fault stood ten minutes later"
 _LATE = datetime.max.replace(tzinfo=UTC)
 
 
@@ -90,7 +101,8 @@ def _made(detail: IncidentDetail) -> Iterator[str]:
     phases = (Phase.FORWARD, Phase.ROLLBACK)
     for step in (step for run in detail.runs for phase in phases for step in visible_steps(run.steps, phase)):
         if step.changes and step.state not in NOT_MADE:
-            yield f"$ {step.text}{'' if step.state is StepState.DONE else f' ({step.state})'}"
+            state = "" if step.state is StepState.DONE else f" ({step.state})"
+            yield f"$ {step.text}{state}{_HINDSIGHT if step.facts.get(NEEDLESS) else ''}"
     for service in detail.covers:
         for child in service.children:
             yield f"{child.state} {child.runbook} on {service.name} (kintsugi incident {child.incident})"

@@ -27,13 +27,14 @@ class OutageTimings:
     `notify_after`: a person is notified this long after a fault began, at the latest. P11 says seven minutes; the rest is for the
     last diagnosis and the delivery. The longest `for` of a shipped rule is five minutes. `repair`: a run counts as a repair this
     long after its last change. `diagnose_every`: the interval of diagnoses of a service that is down; the first comes after
-    `diagnose_first`, when Kubernetes has reported the problem.
+    `diagnose_first`, when Kubernetes has reported the problem. A restart was needless if its fault stands `hindsight` after it.
     """
 
     notify_after: timedelta = timedelta(minutes=6)
     repair: timedelta = timedelta(minutes=10)
     diagnose_first: timedelta = timedelta(seconds=20)
     diagnose_every: timedelta = timedelta(minutes=1)
+    hindsight: timedelta = timedelta(minutes=10)
 
     def scaled(self, durations: float) -> "OutageTimings":
         """Return them multiplied by a factor."""
@@ -42,6 +43,7 @@ class OutageTimings:
             repair=self.repair * durations,
             diagnose_first=self.diagnose_first * durations,
             diagnose_every=self.diagnose_every * durations,
+            hindsight=self.hindsight * durations,
         )
 
 

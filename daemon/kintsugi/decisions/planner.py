@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import reduce
 from types import MappingProxyType
 
+from kintsugi.durations import format_duration
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.questions import ANYBODY, WITH_PREVIEW, Approvers
 from kintsugi.model.records import Signal
@@ -47,14 +48,16 @@ class RunPreview:
     """
     The changes that a run would make by the state of this moment. The run itself decides about each step when the step begins.
 
-    `commands` are the changes that would be made, in order, as a person would type them; one that would be refused, and a note, begin
-    with `#`. `possible` are changes that depend on what the steps before lead to. `reason` is the remedy with its reason, "" where
-    no step has looked for one. `unknown` is why there is no preview, "" where there is one.
+    `commands` are the changes that would be made, in order, as a person would type them, each with its undo as a comment; one that
+    would be refused, and a note, begin with `#`. `possible` are changes that depend on what the steps before lead to. `reason` is
+    the remedy with its reason, "" where no step has looked for one; `needs_person`: no step helps, by that. `unknown` is why there
+    is no preview, "" where there is one.
     """
 
     commands: tuple[str, ...] = ()
     possible: tuple[str, ...] = ()
     reason: str = ""
+    needs_person: bool = False
     unknown: str = ""
 
     @property
@@ -67,13 +70,18 @@ class RunPreview:
         if self.unknown:
             return (f"The commands that the run would execute now are not known: {self.unknown}",)
         shown = tuple(f"  {each}" if each.startswith("#") else f"  $ {each}" for each in self.commands)
-        helps = any(not each.startswith("#") for each in self.commands)
-        if not helps and not self.possible:
+        if self.is_empty:
             return (f"Nothing here helps now: {self.reason or 'no step of the runbook would change anything'}", *shown)
+        helps = any(not each.startswith("#") for each in self.commands)
         now = "The run would execute now:" if helps else "The run would execute no command now."
         reason = (f"Reason: {self.reason}",) if self.reason else ()
         later = ("Later steps may execute:", *(f"  {each}" for each in self.possible)) if self.possible else ()
         return (now, *shown, *reason, *later)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the run would change nothing, now or later."""
+        return not self.unknown and not self.possible and all(each.startswith("#") for each in self.commands)
 
     @property
     def digest(self) -> str:
@@ -82,10 +90,18 @@ class RunPreview:
 
 
 def question_of(bound: Plan, preview: RunPreview | None) -> Lines:
-    """Return the question whether a plan may be executed: what would be done first, then the source of the runbook."""
-    shown = (*preview.lines, "The steps of the runbook:") if preview is not None else ()
+    """
+    Return the question whether a plan may be executed: what would be done, what may follow, and when that is judged.
+
+    Where the changes are not known, the source of the runbook stands instead.
+    """
+    name, after = bound.service.name, format_duration(bound.runbook.rollback.after)
+    shown = preview.lines if preview is not None else ()
+    source = bound.lines if preview is None or preview.unknown else ()
+    steps = ("The steps of the runbook:", *source) if preview is not None and source else source
+    judged = f"If {name} is not healthy {after} after the start: the changes are rolled back, or a person is notified."
     values = (f"From the alert: {bound.from_alert}",) if bound.from_alert else ()
-    return lines(map(line, (f"Run {bound.runbook.title} on {bound.service.name}?", *values, *shown, *bound.lines)))
+    return lines(map(line, (f"Run {bound.runbook.title} on {name}?", *values, *shown, *steps, judged)))
 
 
 def digest_with(bound: Plan, preview: RunPreview | None) -> str:

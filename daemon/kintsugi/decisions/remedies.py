@@ -107,16 +107,14 @@ def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _N
     found = _of_cause(diagnosis, causes[0], facts, state) if causes else _without_cause(facts, state)
     if found.kind not in RESTARTS:
         return found
+    about = f": {causes[0].text}" if causes else ""
     upstream = facts.upstream or next((each.object for each in causes if each.kind is CauseKind.UPSTREAM), "")
     if upstream:
-        return RemedyKind.WAIT.because(
-            f"no pod is restarted while its upstream {upstream} is not healthy: {found.reason}"
-        )
+        return RemedyKind.WAIT.because(f"no pod is restarted while its upstream {upstream} is not healthy{about}")
     if tried := state.tried & RESTARTS:
-        why = f"{', '.join(sorted(tried))} was tried before and did not help"
-        return RemedyKind.HAND_OVER.because(f"{why}: {causes[0].text}" if causes else why)
+        return RemedyKind.HAND_OVER.because(f"{', '.join(sorted(tried))} was tried before and did not help{about}")
     if not found.name:
-        return RemedyKind.WAIT.because(f"no pod is unhealthy yet: {found.reason}")
+        return RemedyKind.WAIT.because(f"no pod is unhealthy yet{about}")
     return found
 
 

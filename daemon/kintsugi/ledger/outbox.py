@@ -84,6 +84,13 @@ def put_notice_once(connection: Connection, incident: str, kind: IncidentState, 
     insert_once(connection, notices, _row(incident, kind, text, now), by=("incident", "kind", "text"))
 
 
+def withdraw_notices(connection: Connection, incident: str, kind: IncidentState) -> None:
+    """Let the notices of an incident about a state that were not sent yet be sent no more, in the caller's transaction."""
+    connection.execute(
+        update(notices).where(notices.c.incident == incident, notices.c.kind == kind, ~notices.c.sent).values(sent=True)
+    )
+
+
 def put_first_change(connection: Connection, run: RunRecord, step: StepRecord, now: datetime) -> None:
     """Put the notice of a run's first change into the outbox, in the caller's transaction; one for each run."""
     if connection.execute(_BEGAN, {"incident": run.incident, "since": run.started}).first() is None:

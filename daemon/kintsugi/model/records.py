@@ -346,6 +346,10 @@ class UndoRecord:
     note: str = ""
 
 
+NEEDLESS = "needless"
+"""The fact of a restart that was needless: the fault for which it was made still stood ten minutes later."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRecord:
     """

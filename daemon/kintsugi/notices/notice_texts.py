@@ -73,7 +73,9 @@ class NoticeTexts:
         """Return whether a notice is so new that its question or diagnosis may be under way."""
         asks = notice.kind is IncidentState.AWAITING_APPROVAL
         is_early = not detail.diagnoses or (asks and not detail.questions)
-        return is_early and notice.kind in _WITHOUT_RUN and self.clock() < notice.created + self.delay
+        began_nothing = any(each.run.finished == each.run.started for each in detail.runs)
+        is_before_diagnosis = notice.kind in _WITHOUT_RUN or began_nothing
+        return is_early and is_before_diagnosis and self.clock() < notice.created + self.delay
 
     def _lines(self, notice: Notice, text: Sequence[str], detail: IncidentDetail) -> Sequence[str]:
         summary = summarize(detail, now=self.clock())

@@ -59,8 +59,9 @@ class OutageWatch:
     _saved: dict[str, Outage] | None = None
 
     def __post_init__(self) -> None:
-        """`on_notice` hears of each service of which a person is notified, and the text."""
+        """`on_notice` hears of each service of which a person is notified, and the text; `on_needless` of needless restarts."""
         self.on_notice: Listeners[[str, str]] = Listeners(self.containment)
+        self.on_needless: Listeners[[str, int]] = Listeners(self.containment)
 
     def note_notified(self, service: str) -> None:
         """Note that a person was notified of a service's fault in another way."""
@@ -90,6 +91,7 @@ class OutageWatch:
         for view in down:
             with self.containment.around(FailureScope.SERVICE, view.name):
                 await self._notify(view)
+                await self._judge_restarts(view.name, now)
         await self._save()
 
     async def _recall(self) -> None:
@@ -145,6 +147,15 @@ class OutageWatch:
             log.warning("outage notice written", service=view.name, since=str(outage.since), text=text)
             self.on_notice.notify(view.name, view.name, text)
         self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
+
+    async def _judge_restarts(self, service: str, now: datetime) -> None:
+        """Judge by hindsight the restarts of some minutes ago that were made for the fault that still stands."""
+        fault, ago = self.outages[service].fault, self.timings.hindsight
+        if fault.kind is not None:
+            found = await self.ledger.incidents.note_needless(service, fault, since=now - 1.5 * ago, until=now - ago)
+            if found:
+                log.warning("restarts were needless", service=service, count=found, fault=str(fault))
+                self.on_needless.notify(service, service, found)
 
     async def _is_held_back(self, service: str, now: datetime) -> bool:
         holding = await self.ledger.signals.holding(self.observed.services.catalog.rules_of(service))

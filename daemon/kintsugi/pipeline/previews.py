@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from kintsugi.actions.command_secrets import holds_secret
+from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.probe import ANONYMOUS_PROBE
 from kintsugi.actions.verb_bases import ObjectVerb, namespace_of, object_of
 from kintsugi.actions.workload_reads import find_revisions
@@ -34,6 +35,7 @@ from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, SeenWorkload, StepRecord, StepState
+from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.runbooks import CommandTemplate, InOrder, Manual, Parallel, Run, Runbook, RunRunbook, Step, UndoStep
 from kintsugi.model.services import Service, WorkloadRef
 from kintsugi.model.step_path import RUN, StepPath
@@ -82,7 +84,10 @@ class ChangePlanner:
     async def forward(self, command: Command, scope: StepScope) -> str:
         """Return a change of a step as it would be made now, with the values that its effect reads from the live object."""
         planned, why = await self._planned(command, scope, RUN)
-        return _with_reason(render(planned), why)
+        if planned is not None:
+            undo = "; ".join(map(SECRETS.text, planned.undo.texts)) or planned.undo.note
+            return f"{render(planned.command)}  # undo: {undo}"
+        return _with_reason(render(command), why)
 
     async def step(self, text: str) -> str:
         """Return a command of the runbook's own rollback; one that rolls no workload back, or has no values yet, as it is."""
@@ -119,22 +124,22 @@ class ChangePlanner:
         scope = StepScope(phase=phase, service=service, runbook=self.run.runbook, parameters=self.run.parameters)
         return (await self._planned(command, scope, path))[1]
 
-    async def _planned(self, command: Command, scope: StepScope, path: StepPath) -> tuple[Command, str]:
-        """Return a change as its effect would be, and why it would be refused now."""
+    async def _planned(self, command: Command, scope: StepScope, path: StepPath) -> tuple[EffectPlan | None, str]:
+        """Return the plan of a change, None where it is not planned, and why it would be refused now."""
         if not isinstance(definition_of(command), ObjectVerb):
-            return command, ""
+            return None, ""
         changed = f"{namespace_of(command)}/{object_of(command)}"
         if changed in self._changed:
-            return command, ""
+            return None, ""
         blank = StepRecord(run=self.run.id, path=str(path), state=StepState.PLANNED, phase=scope.phase)
-        planned = command
+        planned = None
         try:
             context = self.observed.change_context(self.run, scope, blank)
-            planned = (await self.prober.plan_effect(command, context)).command
+            planned = await self.prober.plan_effect(command, context)
         except RETRYABLE_ERRORS:
             pass
         except (Refused, KubeError, CommandError, DecryptionFailed) as refusal:
-            return command, str(refusal)
+            return None, str(refusal)
         self._changed.add(changed)
         return planned, ""
 
@@ -186,7 +191,10 @@ class RunPreviewer:
         if call.error is not None:
             return RunPreview(unknown=f"{type(call.error).__name__}: {call.error}")
         return RunPreview(
-            commands=tuple(evaluation.commands), possible=tuple(evaluation.possible), reason=evaluation.reason
+            commands=tuple(evaluation.commands),
+            possible=tuple(evaluation.possible),
+            reason=evaluation.reason,
+            needs_person=evaluation.needs_person,
         )
 
     def _context(self, incident: Incident, bound: Plan) -> ReadContext:
@@ -218,6 +226,7 @@ class _Evaluation:
     commands: list[str] = field(default_factory=list)
     possible: list[str] = field(default_factory=list)
     reason: str = ""
+    needs_person: bool = False
     changed: bool = False
 
     async def steps(self, steps: Sequence[Step], scope: StepScope) -> None:
@@ -314,6 +323,7 @@ class _Evaluation:
         if isinstance(step.do, Run) and definitions_by_verb()[step.do.command.verb].diagnoses:
             why = str(ended.result.get("reason", "")) or f"the diagnosis had no answer: {ended.error}"
             self.reason = SECRETS.text(why)
+            self.needs_person = ended.result.get("remedy") == RemedyKind.HAND_OVER
         return StepOutcome(ran=ended.ran, met=ended.met, result=ended.result, lost=ended.lost)
 
     async def _texts(self, template: CommandTemplate, scope: StepScope) -> Sequence[str]:

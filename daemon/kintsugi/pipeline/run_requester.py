@@ -185,7 +185,13 @@ class RunRequester:
     async def _ask(
         self, known: Sequence[Question], incident: Incident, bound: Plan, preview: RunPreview | None
     ) -> None:
+        """Ask about a plan; of one that would change nothing, since a person has to repair the cause, hand the incident over instead."""
         now = self.observed.clock()
+        if preview is not None and preview.needs_person and preview.is_empty:
+            rule, catalog = self.active_catalog.catalog.rules[incident.rule], self.active_catalog.catalog.digest
+            request = RunRequest.of(bound, rule, incident.mode, catalog=catalog, starts="")
+            await self.ledger.incidents.hand_over(incident.id, request, f"no step here helps: {preview.reason}", now)
+            return
         approval = Question(
             incident=incident.id,
             path="",

@@ -17,7 +17,7 @@ from kintsugi.actions.command_secrets import holds_secret
 from kintsugi.actions.effect_plan import undone_by
 from kintsugi.actions.job_effect import JobStage, JobState, ending
 from kintsugi.commands import decode, encode
-from kintsugi.commands.registry import definition_of
+from kintsugi.commands.registry import definition_of, makes_new_pods
 from kintsugi.decisions.disruptions import deleted_uid, serving, take_next
 from kintsugi.decisions.remedies import RESTARTS
 from kintsugi.durations import format_duration
@@ -223,9 +223,8 @@ class Changes:
 
         It is made again right before the restart: an upstream may have failed since, or the pods may have become ready.
         """
-        verb = definition_of(command)
         diagnoses = [each for each in scope.outcomes.values() if each.step is not None and "remedy" in each.result]
-        if not (verb.restarts or verb.removed_pod(command)) or scope.completing or scope.phase is not Phase.FORWARD:
+        if not makes_new_pods(command) or scope.completing or scope.phase is not Phase.FORWARD:
             return ""
         if not diagnoses or diagnoses[-1].result["remedy"] not in RESTARTS:
             return ""

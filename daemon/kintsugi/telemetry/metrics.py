@@ -93,6 +93,11 @@ class Metrics:
             "Seconds for which the service has been down without a repair and without a notice to a person, otherwise 0.",
             ["service"],
         )
+        self.needless = counter(
+            "kintsugi_needless_restarts_total",
+            "Restarts of pods whose fault still stood ten minutes later.",
+            ["service"],
+        )
         self.changes_left = gauge(
             "kintsugi_namespace_changes_left",
             "Changes left in the namespace's budget (guards.budget) within guards.budgetWindow.",

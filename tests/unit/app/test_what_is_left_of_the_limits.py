@@ -50,7 +50,7 @@ def core_of(ledger: Ledger, limits: Limits, places: tuple[str, ...] = (), *, sta
         watch=ignored,
         pipeline=ignored,
         containment=Containment(),
-        outages=SimpleNamespace(unnotified={}),
+        outages=SimpleNamespace(unnotified={}, on_needless=lambda _: None),
         drill_scheduler=SimpleNamespace(on_refused=lambda _: None),
         caches=SimpleNamespace(ages=lambda: ()),
     )

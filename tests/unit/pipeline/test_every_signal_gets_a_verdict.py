@@ -204,7 +204,7 @@ async def test_the_more_careful_mode_counts_and_a_person_is_asked_for_this_very_
     assert (await business.judged(signal())).kind is VerdictKind.AWAITING_APPROVAL
     (opened,) = await business.ledger.incidents.newest()
     (asked,) = await business.ledger.people.questions_of(opened.id)
-    assert asked.text == "Run Mend it on web?\nlook: kubectl get pods"
+    assert asked.text.startswith("Run Mend it on web?\nlook: kubectl get pods\n")
     assert (asked.path, asked.expires) == ("", moment(minutes=30))
     assert asked.plan
 

@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from kintsugi.commands import encode, parse
 from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import (
+    NEEDLESS,
     Incident,
     IncidentState,
     KeptDiagnosis,
@@ -265,6 +267,34 @@ async def test_a_run_counts_as_a_repair_while_it_waits_for_its_own_change(
     await bench.look(timedelta(minutes=25))
     told = [(each.created - NOW) / timedelta(minutes=1) for each in await bench.notices()]
     assert told == ([] if told_after is None else [pytest.approx(told_after, abs=0.2)])
+
+
+@pytest.mark.parametrize(("later", "needless"), [("the same", 1), ("another cause", 0), ("well", 0)], ids=str)
+async def test_a_restart_is_needless_where_its_fault_stands_ten_minutes_later(
+    bench: OutageBench, later: str, needless: int
+) -> None:
+    heard: list[tuple[str, int]] = []
+    bench.watch.on_needless(lambda service, count: heard.append((service, count)))
+    deleted = replace(
+        step(path="restart/first#0", state=StepState.DONE),
+        command=encode(parse("kubectl delete pod web-3 -n production")),
+        changes=True,
+        started=moment(minutes=2),
+        finished=moment(minutes=2),
+    )
+    await keep(bench.ledger, opened(IncidentState.VERIFYING), run(), deleted)
+    found = await bench.diagnose(bench.business.catalog.services["web"])
+    await bench.ledger.incidents.keep_diagnosis(
+        KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=found)
+    )
+    await bench.look(timedelta(minutes=6))
+    if later == "another cause":
+        bench.cause = CauseKind.IMAGE_PULL
+    bench.be(well=later == "well")
+    await bench.look(timedelta(minutes=14))
+    assert heard == [("web", needless)] * needless
+    (kept,) = await bench.ledger.incidents.steps("run-1")
+    assert (NEEDLESS in kept.facts) == bool(needless)
 
 
 async def test_a_run_that_has_changed_nothing_is_no_repair(bench: OutageBench) -> None:

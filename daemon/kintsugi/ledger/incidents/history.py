@@ -15,7 +15,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select, text, union, union_all
 
-from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.commands import decode
+from kintsugi.commands.registry import definitions_by_verb, makes_new_pods
 from kintsugi.decisions.recurrence import PastRecovery, RunRemedies
 from kintsugi.ledger.store.rows import columns, read_leniently, read_one, readable, unreadable
 from kintsugi.ledger.store.tables import aborts, diagnoses, incidents, locks, pauses, questions, runs, steps
@@ -330,6 +331,18 @@ def notified_since(connection: Connection, service: str, runbook: str, since: da
         .limit(1)
     )
     return read_one(connection, Incident, query)
+
+
+def read_restarts(
+    connection: Connection, service: str, fault: Fault, since: datetime, until: datetime
+) -> Sequence[tuple[int, Mapping[str, object]]]:
+    """Read the number and the facts of each restart that runs of a service have made for a fault in that time."""
+    made = (steps.c.changes, steps.c.started > since, steps.c.started <= until, steps.c.state == StepState.DONE)
+    query = select(steps.c.number, steps.c.facts, steps.c.command, runs.c.incident).join(runs, runs.c.id == steps.c.run)
+    rows = connection.execute(query.where(*made, steps.c.phase == Phase.FORWARD, runs.c.service == service, _RECOVERY))
+    found = [row for row in rows if row.command is not None and makes_new_pods(decode(row.command))]
+    faults = _read_faults(connection, {row.incident for row in found})
+    return [(row.number, row.facts) for row in found if faults[row.incident].has(fault)]
 
 
 def read_remedies(connection: Connection, service: str, since: datetime, template: str) -> tuple[RunRemedies, ...]:

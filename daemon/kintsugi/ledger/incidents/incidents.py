@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from kintsugi.decisions.recurrence import failed_remedies
 from kintsugi.errors import WrongState
@@ -23,6 +23,7 @@ from kintsugi.ledger.incidents.history import (
     read_history,
     read_pauses,
     read_remedies,
+    read_restarts,
     read_upstreams,
     slot_namespaces,
 )
@@ -47,7 +48,7 @@ from kintsugi.ledger.incidents.runs import (
     save_step,
     take_locks,
 )
-from kintsugi.ledger.outbox import put_notice, put_notice_once
+from kintsugi.ledger.outbox import put_notice, put_notice_once, withdraw_notices
 from kintsugi.ledger.store.rows import columns, read_leniently, read_one, read_strictly, values
 from kintsugi.ledger.store.tables import diagnoses, evidence, incidents, locks, runs, steps
 from kintsugi.ledger.store.texts import clean, for_people, without_secrets
@@ -57,7 +58,9 @@ from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.history import History, MadeChange, PastRun
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import Override
+from kintsugi.model.outages import Fault
 from kintsugi.model.records import (
+    NEEDLESS,
     NO_UPDATE,
     NOT_MADE,
     Incident,
@@ -65,12 +68,15 @@ from kintsugi.model.records import (
     KeptDiagnosis,
     Occasion,
     Pause,
+    Reason,
     RunKind,
     RunRecord,
     RunUpdate,
     SeenWorkload,
     StepRecord,
     StepState,
+    Verdict,
+    VerdictKind,
 )
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
@@ -216,6 +222,27 @@ class Incidents(Aggregate):
 
         return await self._store.write("start-held", work, fenced=True)
 
+    async def hand_over(self, incident: str, request: RunRequest, reason: str, now: datetime) -> None:
+        """
+        Hand an incident that awaits approval over to a person, with a run that has ended before its first step.
+
+        The guards count that run as any other that was handed over. Nothing is done where the incident has moved on.
+        """
+
+        def work(connection: Connection) -> None:
+            self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
+            found = find_incident(connection, incident)
+            if found.state is IncidentState.AWAITING_APPROVAL:
+                decision = Decision(connection, replace(request, locks=()), now, self._store)
+                verdict = Verdict(
+                    kind=VerdictKind.STARTED, reason=Reason.MATCHED, text=reason, rule=found.rule, incident=incident
+                )
+                decision.settle_waiting(incident, verdict)
+                withdraw_notices(connection, incident, found.state)
+                move_run(connection, decision.start(found).id, IncidentState.NEEDS_OPERATOR, reason, now, {})
+
+        await self._store.write("hand-over", work, fenced=True)
+
     async def history(
         self, service: str, namespace: str, now: datetime, upstreams: Sequence[str] = (), starts: str = ""
     ) -> History:
@@ -294,6 +321,28 @@ class Incidents(Aggregate):
         return failed_remedies(
             await self._store.read(lambda connection: read_remedies(connection, service, since, template))
         )
+
+    async def note_needless(self, service: str, fault: Fault, *, since: datetime, until: datetime) -> int:
+        """
+        Note of the restarts that runs of a service made for a fault in that time that they were needless: the fault still stands.
+
+        Return how many were not noted before.
+        """
+
+        def read(connection: Connection) -> Sequence[tuple[int, Mapping[str, object]]]:
+            made = read_restarts(connection, service, fault, since, until)
+            return [(number, facts) for number, facts in made if NEEDLESS not in facts]
+
+        def work(connection: Connection) -> int:
+            found = read(connection)
+            for number, facts in found:
+                changed = update(steps).where(steps.c.number == number).values(facts={**facts, NEEDLESS: True})
+                connection.execute(changed)
+            return len(found)
+
+        if not await self._store.read(read):
+            return 0
+        return await self._store.write("note-needless", work, fenced=True)
 
     async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
         """

@@ -208,7 +208,7 @@ class Decision:
                 verdict=verdict if opened is None else replace(verdict, incident=opened.id), incident=opened
             )
         incident = self._put_incident(opened, state, verdict.text)
-        run = self._start(incident) if verdict.kind is VerdictKind.STARTED else None
+        run = self.start(incident) if verdict.kind is VerdictKind.STARTED else None
         return RunRequestResult(verdict=replace(verdict, incident=incident.id), incident=incident, run=run)
 
     def history(self) -> History:
@@ -295,7 +295,8 @@ class Decision:
             put_notice_once(self._connection, incident.id, IncidentState.HELD, over, self._now)
         return incident
 
-    def _start(self, incident: Incident) -> RunRecord:
+    def start(self, incident: Incident) -> RunRecord:
+        """Put the run of an incident, with its locks."""
         request = self._request
         run = RunRecord(
             id=new_id("run", self._now),
