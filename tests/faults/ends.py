@@ -28,7 +28,7 @@ _RUNGS: Mapping[str, frozenset[Write]] = {
     "rollback-now": frozenset({_UNDO}),
     "rollback-at-deadline": frozenset({_UNDO}),
     "rollback-approved": frozenset({_UNDO}),
-    "canary-restart": frozenset({_DELETE}),
+    "canary-restart": frozenset({("create", "pods/eviction")}),
     "raise-memory": frozenset({("patch", "pods/resize")}),
     "grow-claim": frozenset({("patch", "persistentvolumeclaims")}),
     "move-pods": frozenset({("patch", "nodes"), ("create", "pods/eviction")}),

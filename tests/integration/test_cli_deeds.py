@@ -244,6 +244,15 @@ def test_the_start_that_was_shown_is_the_one_that_is_made(kintsugi: CommandLine,
     assert (started.parameters, started.overrides) == ({"replicas": "3", "note": "a=b"}, frozenset({Override.FAILURES}))
 
 
+def test_a_dry_run_of_a_start_shows_the_plan_and_asks_nothing(
+    kintsugi: CommandLine, operations: FakeOperations
+) -> None:
+    ended = kintsugi("recover", "workload-recovery", "--why", "a look", "--dry-run")
+    assert (ended.code, ended.out) == (0, "Nothing was started.\n")
+    assert "  Restart: kubectl rollout restart deployment/api" in ended.err.splitlines()
+    assert [each.digest for each in wishes(operations)] == [""]
+
+
 @pytest.mark.parametrize(
     ("against", "hint"),
     [((COOLDOWN,), " (to start it anyway: --override cooldown)"), ((COOLDOWN, PAUSED), ""), ((PAUSED,), "")],

@@ -185,7 +185,7 @@ async def signed_in(url: str) -> AsyncIterator[tuple[aiohttp.ClientSession, str]
     """Begin a session; give its client and the key of its forms."""
     jar = aiohttp.CookieJar(unsafe=True)  # of an address without a name
     async with aiohttp.ClientSession(cookie_jar=jar) as client:
-        async with client.post(f"{url}/login", data={"token": TOKEN, "next": "/incidents/inc-2"}) as page:
+        async with client.post(f"{url}/login", data={"token": f"ana:{TOKEN}", "next": "/incidents/inc-2"}) as page:
             found = re.search(r'name="form_key" value="([^"]+)"', await page.text())
         assert found, page.status
         yield client, found[1]

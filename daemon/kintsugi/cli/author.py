@@ -22,7 +22,10 @@ from kintsugi.errors import UsageError
 def validate(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH", help="Files and folders that form one catalog. Default: the shipped ones."),
+        typer.Argument(
+            metavar="PATH",
+            help="Files and folders that form one catalog. Default: those of the settings file, or the shipped ones.",
+        ),
     ] = None,
     *,
     alone: Annotated[

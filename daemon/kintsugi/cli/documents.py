@@ -1,6 +1,7 @@
 """Checks and formats files of rules and runbooks, and writes the schemas of these documents."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,10 @@ from kintsugi.catalog.lint import lint
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
+from kintsugi.commands import enable
 from kintsugi.errors import UsageError
+from kintsugi.settings import load as load_settings
+from kintsugi.settings.load import DEFAULT_FILE
 from kubeobjects.lines import counted, printable
 
 _MARKDOWN = frozenset({".md", ".markdown"})
@@ -21,16 +25,24 @@ _MARKDOWN = frozenset({".md", ".markdown"})
 
 def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False) -> ExitCode:
     """
-    Load some files and folders as one catalog, or the shipped ones, and say what is wrong or how much there is.
+    Load some files and folders as one catalog and say what is wrong or how much there is.
 
-    The shipped runbooks that fit and the rules that every service gets are added, unless the paths are all there is (`alone`).
+    Without paths it is the catalog of the settings file, as in a pod of the daemon; without that file what is shipped. The shipped runbooks that fit and the rules that every service gets are added, unless the paths are all there is (`alone`).
     Raises UsageError for a Markdown page, which is no document.
     """
     if page := next((path for path in paths if path.suffix.lower() in _MARKDOWN and path.is_file()), None):
         raise UsageError(
             f"{page} is a page: `kintsugi import {page} -o DIR` makes runbooks of it, which validate checks"
         )
-    chosen = CatalogPaths(own=paths) if paths and alone else catalog_paths(None, paths, example=not paths)
+    file = Path(os.environ.get("KINTSUGI_CONFIG", DEFAULT_FILE))
+    if paths:
+        chosen = CatalogPaths(own=paths) if alone else catalog_paths(None, paths, example=False)
+    elif file.exists():
+        of_daemon = load_settings(environ=os.environ, file=file).catalog
+        enable(of_daemon.verbs)
+        chosen = catalog_paths(of_daemon.directory, of_daemon.additions, example=of_daemon.example)
+    else:
+        chosen = catalog_paths(None)
     try:
         catalog = load(chosen)
     except CatalogErrors as errors:

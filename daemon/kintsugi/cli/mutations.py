@@ -184,13 +184,15 @@ def _see(incident: str) -> str:
     return f"To follow it: kintsugi incident {incident} --follow"
 
 
-async def recover(connection: Connection, request: RecoverRequest, *, yes: bool) -> ExitCode:
-    """Show the plan, ask, and start exactly that, once."""
+async def recover(connection: Connection, request: RecoverRequest, *, yes: bool, dry_run: bool) -> ExitCode:
+    """Show the plan, ask, and start exactly that, once; in a dry run only show it."""
     daemon = dial(connection)
     shown = await daemon.recover(request)
     _show_plan(shown)
     if not shown.allowed:
         raise Refused(f"{shown.text}{_override_hint(shown.answers)}")
+    if dry_run:
+        return _done(connection, shown, "Nothing was started.")
     if not agreed("Start it?", yes=yes):
         raise Refused("nothing was started")
     # While no answer comes, the same is asked for again, which starts nothing twice.

@@ -340,6 +340,7 @@ async def recover(
     why: Why,
     manually: Manually,
     yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     connection: Connection,
 ) -> ExitCode:
     """
@@ -350,7 +351,7 @@ async def recover(
     from kintsugi.cli import mutations
 
     request = mutations.request_of(runbook, manually, why=why)
-    return await mutations.recover(connection, request, yes=yes)
+    return await mutations.recover(connection, request, yes=yes, dry_run=dry_run)
 
 
 async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connection) -> ExitCode:

@@ -19,7 +19,7 @@ _ENDLESS = 100_000
 """Columns where no terminal is: a program that reads a table wants each row on its own line."""
 
 WIDEST = 200
-"""Columns of a row where no terminal is, and of a free text in a summary: JSON has all of it."""
+"""Columns of a free text in a summary: JSON has all of it."""
 
 _NARROWEST = 20
 """Columns that the widest column of a table keeps."""
@@ -113,19 +113,16 @@ def _wrapped(line: str, width: int) -> Sequence[str]:
 
 
 def _drawn(columns: Sequence[str], rows: Iterable[Sequence[Cell]], console: Console) -> Table:
-    """Draw a table whose widest column gives way: it is wrapped on a terminal, elsewhere cut."""
+    """Draw a table whose widest column is wrapped on a terminal; elsewhere nothing is cut."""
     cells = [[each if isinstance(each, Text) else plain(each) for each in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     widest = widths.index(max(widths))
     others = sum(widths) - widths[widest] + 2 * (len(widths) - 1)
-    left = max((console.width if console.is_terminal else WIDEST) - others, _NARROWEST)
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index, name in enumerate(columns):
         fits = others + _NARROWEST <= console.width
         drawn.add_column(name, no_wrap=index != widest and fits)
     for row in cells:
-        if not console.is_terminal:
-            row[widest].truncate(left, overflow="ellipsis")
         drawn.add_row(*row)
     return drawn
 

@@ -46,9 +46,9 @@ class ConsoleSessions:
         self._sessions: dict[bytes, ConsoleSession] = {}  # by the digest of the cookie, the oldest first
 
     def begin(self, token: str) -> str | None:
-        """Return the cookie of a new session, None unless the token is that of a named operator."""
-        digest = _digest(token)
-        name = self._operator_of(digest)
+        """Return the cookie of a new session, None unless the token, or what follows the name in NAME:TOKEN, is a named operator's."""
+        known = ((each, self._operator_of(each)) for each in map(_digest, (token, token.partition(":")[2])))
+        digest, name = next(((each, name) for each, name in known if name), (b"", ""))
         if not name:
             return None
         if len(self._sessions) >= _MOST:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from kintsugi.commands import decode
+from kintsugi.commands.registry import makes_new_pods
 from kintsugi.decisions.next_command import next_command, rollback_command, show_command, stop_command
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import IncidentDetail
@@ -67,7 +69,7 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
     kind = question.kind if question is not None else QuestionKind.APPROVAL
     taken = detail.taken is not None
     if incident.state in UNRESOLVED_OUTCOMES and not taken:
-        step = _next_step(incident.id, known, changed=changed)
+        step = _next_step(incident.id, known, changed=changed, restarted=_has_restarted(detail))
     else:
         command = next_command(incident.state, incident.id, incident.service, changed=changed, asked=kind, taken=taken)
         step = NextStep(text="", commands=(command,))
@@ -87,13 +89,22 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
     )
 
 
-def _next_step(incident: str, known: Diagnosis | None, *, changed: bool) -> NextStep:
+def _next_step(incident: str, known: Diagnosis | None, *, changed: bool, restarted: bool) -> NextStep:
     """Return what a person does about an incident that was handed over: undo its changes, then repair the cause."""
-    step = NextStep(text=NO_CAUSE, probe="kintsugi services") if known is None else next_step(known)
+    step = (
+        NextStep(text=NO_CAUSE, probe="kintsugi services") if known is None else next_step(known, restarted=restarted)
+    )
     if not changed:
         return step
-    text = f"Undo the changes of Kintsugi, unless they help. {step.text}"
-    return replace(step, text=text, commands=(rollback_command(incident), *step.commands))
+    commands = () if step.undoes else step.commands
+    text = f"Undo the changes of Kintsugi, unless they help.{'' if step.undoes else f' {step.text}'}"
+    return replace(step, text=text, commands=(rollback_command(incident), *commands))
+
+
+def _has_restarted(detail: IncidentDetail) -> bool:
+    """Return whether a run of the incident has made new pods, which did not help: the incident was handed over."""
+    made = (step for run in detail.runs for step in run.steps if step.changes and step.state is StepState.DONE)
+    return any(step.command is not None and makes_new_pods(decode(step.command)) for step in made)
 
 
 def _made(detail: IncidentDetail) -> Iterator[str]:

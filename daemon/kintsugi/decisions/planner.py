@@ -243,7 +243,8 @@ def outline(steps: tuple[Step, ...], indent: int = 0) -> list[str]:
             command = f": runbook {step.do.runbook}"
         elif isinstance(step.do, Manual):
             command = f": a person does it{f': {step.do.command.source}' if step.do.command is not None else ''}"
-        lines.append(f"{'  ' * indent}{step.name or step.id}{command}")
+        asks = " (asks a person first)" if step.approve is not None else ""
+        lines.append(f"{'  ' * indent}{step.name or step.id}{asks}{command}")
         lines.extend(outline(step.inner, indent + 1))
     return lines
 

@@ -52,7 +52,8 @@ _HINTS = (
 )
 """Labels that name an object, and its kind. `pod` comes last: in alerts about workloads it may name the exporter's own."""
 
-VERSION = "4"
+VERSION, GRAFANA_VERSION = "4", "1"
+"""The versions of Alertmanager's webhook, and of Grafana's, whose alerts have the same fields."""
 
 _EXCERPT = 2000
 """Characters of a dead letter that people are shown."""
@@ -295,8 +296,9 @@ def _webhook(body: bytes) -> _Webhook:
         webhook = _read(body)
     except UNDECODABLE as error:
         raise ValueError(f"not a webhook of Alertmanager: {error}") from error
-    if webhook.version != VERSION:
-        raise ValueError(f"version {webhook.version[:20]!r}: only version {VERSION!r} of the webhook is known")
+    if webhook.version not in (VERSION, GRAFANA_VERSION):
+        known = f"only {VERSION!r} of Alertmanager and {GRAFANA_VERSION!r} of Grafana are known"
+        raise ValueError(f"version {webhook.version[:20]!r} of the webhook: {known}")
     return webhook
 
 

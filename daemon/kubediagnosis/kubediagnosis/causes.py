@@ -132,12 +132,26 @@ class ObjectChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Keeping:
+    """
+    Who keeps a workload as it is, and what can be gone back to.
+
+    `managers` are GitOps tools and operators in words: they undo a change that somebody else makes. `release` is its Helm release, ""
+    for none. `previous` is the number of the revision before the one in force, 0 for none.
+    """
+
+    managers: tuple[str, ...] = ()
+    release: str = ""
+    previous: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnosis:
     """
     The problem of a workload as it was read at `at`: causes, the likeliest first; empty if no cause is known.
 
     `summary` is one sentence for a person. `unknown` lists the facts that could not be read, with reasons. `changes` lists
-    the changes before the problem, the latest last.
+    the changes before the problem, the latest last. `keeping` is None where that was not read.
     """
 
     object: str
@@ -147,3 +161,4 @@ class Diagnosis:
     causes: tuple[Cause, ...] = ()
     unknown: tuple[str, ...] = ()
     changes: tuple[ObjectChange, ...] = ()
+    keeping: Keeping | None = None

@@ -148,6 +148,7 @@ def diagnose(facts: WorkloadFacts) -> Diagnosis:
         causes=causes,
         unknown=facts.unknown,
         changes=timeline.changes_before(facts),
+        keeping=facts.keeping,
     )
 
 

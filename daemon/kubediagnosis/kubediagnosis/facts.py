@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from kubediagnosis.causes import ObjectChange
+from kubediagnosis.causes import Keeping, ObjectChange
 from kubeobjects.cluster import Event, Node
 from kubeobjects.metadata import Condition
 from kubeobjects.network import KubeService, NetworkPolicy
@@ -350,6 +350,7 @@ class WorkloadFacts:
     """The workloads that it depends on by the catalog, or that its variables name, each with its own upstreams."""
     is_guessed: bool = False
     """True of an upstream that the catalog does not declare: a variable names its Service."""
+    keeping: Keeping | None = None
     missing: MissingFacts | None = None
     """Set of a workload that does not exist; then nothing else is known of it."""
     paused_before_start: FieldChange | None = None

@@ -1,8 +1,9 @@
 """
 The next step of a person who gets a problem that Kintsugi does not repair: a sentence, commands to paste, where to look.
 
-Pure. The step follows from the likeliest cause alone: from the type of its object and from its field. A sentence without a
-command says why there is none.
+Pure. The step follows from the likeliest cause: from the type of its object and from its field, and from who keeps the workload:
+a command that another manager would undo is not offered, nor one that was just tried in vain. A sentence without a command says
+why there is none.
 """
 
 import re
@@ -10,7 +11,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kubediagnosis.causes import Cause, CauseKind, Diagnosis, EvidenceSource
+from kubediagnosis.causes import Cause, CauseKind, Diagnosis, EvidenceSource, Keeping
 from kubediagnosis.last_change import covering
 
 CLUSTER_SCOPED = frozenset(
@@ -33,15 +34,21 @@ _EDIT = "kubectl edit {object}{n}"
 _RESTART = "kubectl rollout restart {workload}{own}"
 _LOGS = "kubectl logs {pod}{n} -c {container}"
 _DESCRIBE = "kubectl describe {object}{n}"
+_AT_MANAGER = "Correct {object} where {manager} has it, and not in the cluster: it would undo the change."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextStep:
-    """What a person does next: `text` is a sentence, `commands` may be pasted as they are, `probe` is one that only reads."""
+    """
+    What a person does next: `text` is a sentence, `commands` may be pasted as they are, `probe` is one that only reads.
+
+    `undoes`: they undo the last rollout.
+    """
 
     text: str
     commands: tuple[str, ...] = ()
     probe: str = ""
+    undoes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +58,7 @@ class _Row:
 
     Texts and commands are templates: `{object}`, `{name}` and `{field}` of the cause; the last `[…]` of the field as its `{key}`,
     the first as its `{container}`; a `{pod}` that shows it; the diagnosed `{workload}`; the namespaces of the object and of the
-    workload with their option, `{n}` and `{own}`.
+    workload with their option, `{n}` and `{own}`. `restarts`: it is in vain where a restart was.
     """
 
     types: str
@@ -60,6 +67,7 @@ class _Row:
     text: str
     commands: tuple[str, ...] = ()
     probe: str = _DESCRIBE
+    restarts: bool = False
 
 
 _MISSING = _Row(
@@ -137,6 +145,11 @@ _ROWS: Sequence[_Row] = (
         kinds=frozenset({CauseKind.CERTIFICATE}),
         text="Renew the certificate of {object} with its issuer: nothing in the cluster has a newer one.",
     ),
+    _Row(
+        types=".*",
+        field=r"metadata\.deletionTimestamp",
+        text="A deletion cannot be taken back: set persistentVolumeReclaimPolicy of its volume to Retain, then make {object} again.",
+    ),
     # What follows may speak of the workload's own pods: those of an upstream are not known here.
     _Row(
         types=".+",
@@ -201,6 +214,7 @@ _ROWS: Sequence[_Row] = (
         kinds=frozenset({CauseKind.STALE_CONFIGURATION}),
         text="Restart the pods: they read {object} when they start.",
         commands=(_RESTART,),
+        restarts=True,
     ),
     _Row(
         types="configmap|secret",
@@ -231,12 +245,20 @@ _ROWS: Sequence[_Row] = (
         field=".*",
         text="Replace the pod: others of the same template are well.",
         commands=("kubectl delete {object}{n}",),
+        restarts=True,
+    ),
+    _Row(
+        types="pod",
+        field=".*",
+        text="A new pod fails as well: no field is known to be wrong, and the log says more.",
+        probe="kubectl logs {object}{n} --all-containers",
     ),
     _Row(
         types=_WORKLOAD,
         kinds=frozenset({CauseKind.NOT_ANSWERING}),
         text="No object is known to be wrong. A restart of all pods may help.",
         commands=(_RESTART,),
+        restarts=True,
     ),
     _Row(
         types=_WORKLOAD,
@@ -282,29 +304,37 @@ _ROWS: Sequence[_Row] = (
 )
 
 
-def next_step(found: Diagnosis) -> NextStep:
-    """Return the next step against the likeliest cause; without a cause, where to look."""
+def next_step(found: Diagnosis, *, restarted: bool = False) -> NextStep:
+    """Return the next step against the likeliest cause, where a restart was in vain, or none was made; without a cause, where to look."""
     if not found.causes:
         return NextStep(text=NO_CAUSE, probe=f"kubectl describe {found.object} -n {found.namespace}")
-    first = found.causes[0]
-    if commands := tuple(_undone(found, first)):
+    first, keeping = found.causes[0], found.keeping or Keeping()
+    is_own, probe = first.object == found.object, _text(_DESCRIBE, found, first)
+    if is_own and keeping.managers:
+        return NextStep(text=_text(_AT_MANAGER, found, first, manager=", ".join(keeping.managers)), probe=probe)
+    if is_own and (commands := tuple(_undone(found, first, keeping))):
         waiting = ", and delete the pods that wait with its template" if len(commands) > 1 else ""
-        text = f"Undo the last rollout{waiting}."
-        return NextStep(text=text, commands=commands, probe=_text(_DESCRIBE, found, first))
-    row = _MISSING if _is_missing(first) else next(each for each in _ROWS if _fits(each, first))
-    return NextStep(
-        text=_text(row.text, found, first),
-        commands=tuple(_text(each, found, first) for each in row.commands),
-        probe=_text(row.probe, found, first),
-    )
+        return NextStep(text=f"Undo the last rollout{waiting}.", commands=commands, probe=probe, undoes=True)
+    fitting = (each for each in _ROWS if _fits(each, first) and not (restarted and each.restarts))
+    row = _MISSING if _is_missing(first) else next(fitting)
+    commands = tuple(_text(each, found, first) for each in row.commands)
+    text = _text(row.text, found, first)
+    if is_own and keeping.release and _EDIT in row.commands:
+        text = (
+            f"{text} Do the same in the values of the Helm release {keeping.release}: its next upgrade undoes an edit."
+        )
+    return NextStep(text=text, commands=commands, probe=_text(row.probe, found, first))
 
 
-def _undone(found: Diagnosis, first: Cause) -> Iterator[str]:
-    """Yield the commands that undo the last rollout, where the cause lies in a field that it changed."""
+def _undone(found: Diagnosis, first: Cause, keeping: Keeping) -> Iterator[str]:
+    """Yield the commands that undo the last rollout, where the cause lies in a field that it changed, and a revision is left to go to."""
     fields = [each.field for each in found.changes if each.object == first.object and each.field != "spec.replicas"]
-    if first.object != found.object or not first.field or not covering(fields, first.field):
+    if not first.field or not covering(fields, first.field) or not keeping.previous:
         return
-    yield f"kubectl rollout undo {first.object} -n {found.namespace}"
+    if keeping.release:
+        yield f"helm rollback {keeping.release} -n {found.namespace}"
+    else:
+        yield f"kubectl rollout undo {first.object} --to-revision={keeping.previous} -n {found.namespace}"
     if first.object.startswith("statefulset/"):
         # A StatefulSet never replaces a pod that has not become ready (kubernetes.io, StatefulSets, Forced rollback).
         yield from (f"kubectl delete {pod} -n {found.namespace}" for pod in _pods(first))
@@ -326,7 +356,7 @@ def _fits(row: _Row, cause: Cause) -> bool:
     return bool(fits) and cause.kind in row.kinds
 
 
-def _text(template: str, found: Diagnosis, cause: Cause) -> str:
+def _text(template: str, found: Diagnosis, cause: Cause, manager: str = "") -> str:
     type_, _, name = cause.object.partition("/")
     keys = re.findall(r"\[([^\]]*)\]", cause.field)
     return template.format(
@@ -337,6 +367,7 @@ def _text(template: str, found: Diagnosis, cause: Cause) -> str:
         container=shlex.quote(keys[0]) if keys else cause.field,
         pod=next(iter(_pods(cause)), cause.object),
         workload=found.object,
+        manager=manager,
         n="" if type_ in CLUSTER_SCOPED else f" -n {cause.namespace or found.namespace}",
         own=f" -n {found.namespace}",
     )

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from itertools import chain
 
 from kubediagnosis import object_facts, services, words
+from kubediagnosis.causes import Keeping
 from kubediagnosis.facts import (
     ConfigurationFacts,
     ConfigurationType,
@@ -28,11 +29,12 @@ from kubediagnosis.references import references
 from kubediagnosis.related_reader import RelatedReader, TolerantReads
 from kubediagnosis.scheduling import NODE_UNDER_WAY
 from kubediagnosis.templates import template_of
-from kubediagnosis.workload_revisions import find_revisions
+from kubediagnosis.workload_revisions import Revision, find_revisions
 from kubeobjects import predicates, resources, unstructured
 from kubeobjects.errors import ObjectNotFound
 from kubeobjects.kept import KEPT, DaemonSet, Deployment, Event, KubeService, ReplicaSet, StatefulSet
-from kubeobjects.owners import operators, recreating_command
+from kubeobjects.metadata import Metadata
+from kubeobjects.owners import helm_release, managers, operators, recreating_command
 from kubeobjects.resources import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -139,6 +141,7 @@ class WorkloadReader(TolerantReads):
             finalizers=metadata.finalizers,
             hosts=tuple(object_facts.hosts_of(workload)),
             declared=self.declared,
+            keeping=_keeping(metadata, revisions),
             paused_before_start=object_facts.paused_before_start(workload),
             templated=object_facts.written_by(workload, "f:template"),
         )
@@ -297,6 +300,14 @@ class WorkloadReader(TolerantReads):
             for resource, items in zip(_WEBHOOKS, found, strict=True)
             for each in items
         )
+
+
+def _keeping(metadata: Metadata, revisions: Sequence[Revision]) -> Keeping:
+    return Keeping(
+        managers=tuple(str(each) for each in managers(metadata)),
+        release=helm_release(metadata),
+        previous=max((each.number for each in revisions if not each.current), default=0),
+    )
 
 
 def _set(found: ReplicaSet) -> str:

@@ -39,7 +39,7 @@ async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Le
     await ledger.incidents.keep_diagnosis(kept(web))
     await save_step(ledger, replace(step(web), undo=UndoRecord(texts=("undo it",))), expect=None, now=NOW)
     for run in (web, api):
-        await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it is so", NOW)
+        await ledger.incidents.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it is so", moment(seconds=1))
     found = await headlines(ledger).complete([notice(web.incident), notice(api.incident), notice(None)])
     assert [each.text.splitlines() for each in found] == [
         [

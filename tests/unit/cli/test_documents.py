@@ -40,6 +40,18 @@ def test_the_shipped_files_are_right(capsys: pytest.CaptureFixture[str]) -> None
     assert told["services"] == 5
 
 
+def test_the_catalog_of_the_settings_file_is_the_one_that_is_checked_without_paths(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.yaml").write_text(SERVICE, encoding="utf-8")
+    settings = f"server: {{insecureNoToken: true}}\ncatalog: {{additions: [{tmp_path}/shop.yaml], example: false}}\n"
+    (tmp_path / "settings").write_text(settings)
+    monkeypatch.setenv("KINTSUGI_CONFIG", str(tmp_path / "settings"))
+    code, out, _ = run(capsys, "validate")
+    assert code == 1
+    assert out.startswith(f"{tmp_path}/shop.yaml:9:12: spec.healthy: ")
+
+
 def test_every_mistake_is_told_with_its_place_and_what_would_be_right(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

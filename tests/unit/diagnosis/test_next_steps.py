@@ -4,13 +4,25 @@ from collections.abc import Callable
 
 import pytest
 
-from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, ObjectChange
+from kubediagnosis.causes import (
+    Cause,
+    CauseKind,
+    Confidence,
+    Diagnosis,
+    EvidenceItem,
+    EvidenceSource,
+    Keeping,
+    ObjectChange,
+)
 from kubediagnosis.diagnose import diagnose
 from kubediagnosis.next_steps import NextStep, next_step
 from tests.unit.diagnosis import test_rows_of_the_faults_page, test_rows_of_what_stands_around
 from tests.unit.diagnosis.workload import NOW, Workload
 
 BROKEN = {**test_rows_of_the_faults_page.BROKEN, **test_rows_of_what_stands_around.BROKEN}
+
+
+KEPT_BY_NOBODY = Keeping(previous=3)
 
 
 def step_for(
@@ -21,6 +33,8 @@ def step_for(
     of: str = "deployment/web",
     namespace: str = "",
     changed: str = "",
+    keeping: Keeping = KEPT_BY_NOBODY,
+    restarted: bool = False,
 ) -> NextStep:
     """Return the next step against such a cause of a workload in the namespace shop."""
     cause = Cause(
@@ -33,7 +47,10 @@ def step_for(
         namespace=namespace,
     )
     changes = (ObjectChange(object=of, field=changed),) if changed else ()
-    return next_step(Diagnosis(object=of, namespace="shop", at=NOW, summary="", causes=(cause,), changes=changes))
+    found = Diagnosis(
+        object=of, namespace="shop", at=NOW, summary="", causes=(cause,), changes=changes, keeping=keeping
+    )
+    return next_step(found, restarted=restarted)
 
 
 def seen(thing: str, field: str = "") -> EvidenceItem:
@@ -78,4 +95,38 @@ def test_a_rollout_of_a_stateful_set_is_undone_with_the_pods_that_wait() -> None
     """A StatefulSet does not replace a pod that never became ready."""
     field, of = "containers[app].image", "statefulset/db"
     step = step_for(CauseKind.IMAGE_PULL, of, field, seen("pod/db-1", "status"), of=of, changed=field)
-    assert step.commands == ("kubectl rollout undo statefulset/db -n shop", "kubectl delete pod/db-1 -n shop")
+    assert step.commands == (
+        "kubectl rollout undo statefulset/db --to-revision=3 -n shop",
+        "kubectl delete pod/db-1 -n shop",
+    )
+
+
+IMAGE = "containers[app].image"
+
+
+@pytest.mark.parametrize(
+    ("keeping", "commands", "said"),
+    [
+        (Keeping(previous=3), ("kubectl rollout undo deployment/web --to-revision=3 -n shop",), "Undo"),
+        (Keeping(), ("kubectl edit deployment/web -n shop",), "name one that the registry has"),
+        (Keeping(previous=3, release="shop"), ("helm rollback shop -n shop",), "Undo"),
+        (Keeping(release="shop"), ("kubectl edit deployment/web -n shop",), "values of the Helm release shop"),
+        (Keeping(previous=3, managers=("Argo CD shop",)), (), "where Argo CD shop has it"),
+    ],
+    ids=["nobody", "no revision before", "Helm", "Helm without a revision before", "GitOps"],
+)
+def test_a_command_fits_who_keeps_the_workload_and_the_revisions_that_it_has(
+    keeping: Keeping, commands: tuple[str, ...], said: str
+) -> None:
+    step = step_for(CauseKind.IMAGE_PULL, "deployment/web", IMAGE, changed=IMAGE, keeping=keeping)
+    assert step.commands == commands
+    assert said in step.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing", "field"),
+    [(CauseKind.CONTAINER_EXIT, "pod/web-1", "containers[app]"), (CauseKind.NOT_ANSWERING, "deployment/web", "")],
+)
+def test_a_restart_that_was_in_vain_is_not_offered_again(kind: CauseKind, thing: str, field: str) -> None:
+    assert len(step_for(kind, thing, field).commands) == 1
+    assert step_for(kind, thing, field, restarted=True).commands == ()

@@ -40,6 +40,14 @@ def test_webhooks_of_a_real_alertmanager_are_read(name: str, alerts: int, status
     assert not delivery.unreadable
 
 
+def test_a_webhook_of_grafana_is_read_as_one_of_alertmanager() -> None:
+    """Its body has more fields: https://grafana.com/docs/grafana/latest/alerting, webhook notifier."""
+    body = webhook(alert(values={"B": 22.5}, dashboardURL="", silenceURL="http://grafana/alerting"), version="1")
+    delivery = decode(body.replace(b"{", b'{"orgId": 1, "title": "[FIRING:1]", "state": "alerting", ', 1), NOW)
+    assert len(delivery.signals) == 1
+    assert not delivery.dead_letters
+
+
 def test_an_alert_becomes_a_signal_whole() -> None:
     (signal,) = decode(captured("group1-firing"), NOW).signals
 
@@ -124,7 +132,7 @@ def test_a_bad_alert_is_a_dead_letter_that_says_why(bad: object, reason: str) ->
         (webhook(alerts=None), "missing required field `alerts`"),
         (webhook(alerts={}), "Expected `array`, got `object`"),
         (webhook(version=None), "missing required field `version`"),
-        (webhook(version="5"), "version '5': only version '4'"),
+        (webhook(version="5"), "version '5' of the webhook: only '4'"),
         (webhook(version=4), "Expected `str`, got `int`"),
         (webhook(truncatedAlerts="7"), "Expected `int`, got `str`"),
         (webhook(alert()) + b"x", "JSON is malformed"),
