@@ -162,6 +162,8 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "the mode among the settings": ({"settings": {"mode": "auto"}}, "settings.mode: set the value mode"),
     "a port among the settings": ({"settings": {"server": {"port": 80}}}, "settings.server.port: the chart sets"),
     "a setting that is none": ({"settings": {"guards": {"cooldwn": "5m"}}}, "settings/guards"),
+    "a budget below nothing": ({"settings": {"guards": {"budget": -3}}}, "settings/guards/budget"),
+    "a duration without a unit": ({"settings": {"guards": {"budgetWindow": 90}}}, "settings/guards/budgetWindow"),
     "a variable without a name": ({"env": [{"nam": "A"}]}, "env"),
     **{
         f"the right to read {each}": ({"rbac": {"readKinds": [each]}}, "rbac/readKinds/0")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kintsugi.settings import known_settings
+from pydantic import TypeAdapter
+
+from kintsugi.settings import Settings
 from tests.harness import parts
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +42,15 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = {
 
 RENDERED = "# From here on it is what the chart renders (helm/kintsugi)."
 """The line that parts a manifest's own words from the chart's."""
+
+DURATION = r"^(\d+(\.\d+)?(ms|s|m|h))+$"
+"""Go's durations, as `kintsugi.durations` reads them. None of the settings may be 0."""
+
+CONSTRAINTS = frozenset(
+    {"type", "enum", "items", "uniqueItems", "additionalProperties", "pattern", "maxLength"}
+    | {"minimum", "exclusiveMinimum", "maximum"}
+)
+"""What is kept of a setting's schema: what a value may be, without its documentation."""
 
 OF_A_RELEASE = ("# Source:", "checksum/settings:", "helm.sh/resource-policy:")
 """Lines that mean something to helm alone."""
@@ -118,20 +129,27 @@ def _is_empty_mapping(line: str, after: str) -> bool:
 
 
 def schema() -> str:
-    """Return what the schema of the chart's values must say: below `settings` it knows each setting of the daemon by its name."""
+    """Return what the schema of the chart's values must say: below `settings` each setting of the daemon by its name, with its type."""
     found: dict[str, Any] = json.loads(SCHEMA.read_text())
-    found["properties"]["settings"] = _section()
-    for name, _ in known_settings():
-        *sections, last = name.split(".")
-        at = found["properties"]["settings"]
-        for section in sections:
-            at = at["properties"].setdefault(section, _section())
-        at["properties"][last] = {}
+    settings = TypeAdapter(Settings).json_schema(by_alias=True)
+    found["properties"]["settings"] = _of_a_value(settings, settings["$defs"])
     return json.dumps(found, indent=2) + "\n"
 
 
-def _section() -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "properties": {}}
+def _of_a_value(schema: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of what may be written for a setting, or for a section of them."""
+    if "$ref" in schema:
+        return _of_a_value(sections[schema["$ref"].rpartition("/")[2]], sections)
+    if schema.get("format") == "duration":
+        return {"type": "string", "pattern": DURATION}
+    kept = {key: value for key, value in schema.items() if key in CONSTRAINTS}
+    if "properties" in schema:
+        kept["properties"] = {name: _of_a_value(each, sections) for name, each in schema["properties"].items()}
+    if "anyOf" in schema:
+        kept["anyOf"] = [_of_a_value(each, sections) for each in schema["anyOf"]]
+    if schema.get("type") == "array":
+        return {"anyOf": [kept, {"type": "string"}]}
+    return kept
 
 
 def main() -> int:
