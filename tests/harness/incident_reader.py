@@ -12,6 +12,7 @@ class LedgerIncidents:
 
     ledger: Ledger
     affected: tuple[str, ...] = ()
+    cluster_name: str = ""
 
     async def incident(self, incident: str, *, signals: int, skip: int = 0) -> IncidentDetail:
         """Return an incident without its signals, and without what only a live daemon knows."""
@@ -23,4 +24,5 @@ class LedgerIncidents:
             diagnoses=await known.diagnoses_of(incident),
             affected=self.affected,
             taken=await people.taken(incident),
+            cluster_name=self.cluster_name,
         )

@@ -49,6 +49,11 @@ async def test_a_daemon_serves_and_stops_in_order_at_sigterm(daemon: DaemonProce
     assert "Traceback" not in daemon.said()
 
 
+async def test_the_cluster_has_the_name_of_the_kubeconfig_s_context(started: DaemonProcess) -> None:
+    _, exposition = await asyncio.to_thread(started.get, "/metrics")
+    assert 'kintsugi_info{cluster="kubesim",version=' in exposition
+
+
 async def test_a_second_daemon_on_the_same_ledger_is_refused_under_whatever_name(started: DaemonProcess) -> None:
     """P2, C13: one daemon a ledger; the lock is that of the file, whatever it is called."""
     file = Path(started.ledger.removeprefix("sqlite:///"))

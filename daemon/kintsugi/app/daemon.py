@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from kintsugi import __version__
 from kintsugi.app.core import Core, build
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.lifecycle import Lifecycle
@@ -119,6 +121,8 @@ async def start(
     heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
     life.spawn("heartbeat", heartbeat.run())
     core = await build(settings, catalog, life, loopback=loopback, lookup=lookup, failpoints=failpoints)
+    settings = replace(settings, cluster_name=settings.cluster_name or core.kube.context)
+    metrics.info.info({"version": __version__, "cluster": settings.cluster_name})
     recorder = MetricsRecorder(core, metrics)
     freeze()  # a full collection while the caches are filled would look at every module: a sixth of the first sync
     life.spawn("caches", core.caches.run())

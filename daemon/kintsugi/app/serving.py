@@ -75,7 +75,7 @@ async def serve_on(
         clock=core.clock.now,
         on_incomplete=poller.wake if poller is not None else None,
     )
-    service = operator_service(core, settings.operators.groups)
+    service = operator_service(core, settings.operators.groups, settings.cluster_name)
     notifier = notify(settings, core, service, metrics, life)
     core.outages.activities = service.activities
     routes = documented(all_routes(webhook, Api(service, decode, readiness, notifier)), health_routes(health))
@@ -88,6 +88,7 @@ async def serve_on(
         ConsoleSessions(operators.holder_of, core.clock.now),
         clock=core.clock.now,
         is_secure=settings.server.is_secure,
+        cluster_name=settings.cluster_name,
     )
     listening = await life.enter(
         "server", serve(settings.server, AuthMiddleware(authentication, metrics), routes, console.routes())
@@ -101,7 +102,9 @@ def notify(settings: Settings, core: Core, service: OperatorService, metrics: Me
     affected = AffectedServices(
         incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
     )
-    texts = NoticeTexts(incidents=service, clock=core.clock.now, delay=2 * core.diagnoses.within)
+    texts = NoticeTexts(
+        incidents=service, clock=core.clock.now, delay=2 * core.diagnoses.within, cluster_name=settings.cluster_name
+    )
     ways = Ways(
         webhook=Webhook(chosen.url, chosen, core.session, public_url=public_url).send
         if chosen.url is not None
@@ -219,11 +222,12 @@ class NotifyingInbox:
         return await self._ledger.signals.firing(*sources)
 
 
-def operator_service(core: Core, groups: Groups = NO_GROUPS) -> OperatorService:
+def operator_service(core: Core, groups: Groups = NO_GROUPS, cluster_name: str = "") -> OperatorService:
     """Return the operations of people, bound to the daemon's parts."""
     explainer = Explainer(core.active_catalog, core.observed, core.pipeline.evaluator)
     return OperatorService(
         cluster=core.kube.server,
+        cluster_name=cluster_name,
         since=core.clock.now(),
         ledger=core.ledger,
         active_catalog=core.active_catalog,

@@ -12,7 +12,7 @@ from rich.text import Text
 from kintsugi.cli.output import cut, moment, plain, state, took
 from kintsugi.cli.tables import first_line, lasted, signal_text
 from kintsugi.decisions.answers import outcome, whom
-from kintsugi.decisions.incident_summary import deadline_texts, summarize, undo_lines, visible_steps
+from kintsugi.decisions.incident_summary import deadline_texts, in_cluster, summarize, undo_lines, visible_steps
 from kintsugi.model.api_types import CoveredService, EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 from kintsugi.model.questions import Question
 from kintsugi.model.records import (
@@ -52,7 +52,8 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Yield an incident in about ten lines: its cause, what was changed, the outcome, and the next command."""
     incident, shown = detail.incident, summarize(detail, now=now)
     took_text = f"opened {moment(incident.opened)} UTC, took {lasted(incident, now)}"
-    yield Text.assemble(*(plain(f"{each}  ", "bold") for each in (incident.id, incident.service)), plain(took_text))
+    names = (incident.id, in_cluster(detail.cluster_name, incident.service))
+    yield Text.assemble(*(plain(f"{each}  ", "bold") for each in names), plain(took_text))
     if shown.cause:
         yield _labelled("Past cause" if incident.state in ENDED_WELL else "Cause", cut(shown.cause))
     if shown.changed_before:
@@ -118,7 +119,8 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
 
 def _head(detail: IncidentDetail, now: datetime) -> Iterator[Text]:
     incident = detail.incident
-    yield Text.assemble(plain(incident.id, "bold"), "  ", plain(incident.service, "bold"), "  ", state(incident.state))
+    service = in_cluster(detail.cluster_name, incident.service)
+    yield Text.assemble(plain(incident.id, "bold"), "  ", plain(service, "bold"), "  ", state(incident.state))
     if (known := latest([each.diagnosis for each in detail.diagnoses])) is not None:
         wrong = "Past problem" if incident.state in ENDED_WELL else "Problem"
         yield _labelled(wrong, headline(known))

@@ -87,6 +87,7 @@ class Console:
         *,
         clock: Callable[[], datetime],
         is_secure: bool,
+        cluster_name: str = "",
     ) -> None:
         self._operations, self._sessions, self._clock, self._is_secure = operations, sessions, clock, is_secure
         # A cookie of this prefix is taken by no other host or path, and never in the clear (RFC 6265bis, 4.1.3.2).
@@ -96,6 +97,7 @@ class Console:
         self._templates = jinja2.Environment(
             loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown, trim_blocks=True
         )
+        self._templates.globals["cluster_name"] = cluster_name
         self._style = str(loader.get_source(self._templates, "console.css")[0])
 
     def routes(self) -> Sequence[web.RouteDef]:

@@ -40,12 +40,14 @@ class IncidentSummary:
     """
     What a person reads of an incident. A text is "" and a list empty where there is nothing to say.
 
+    `name` is that of the incident, with its service and cluster.
     `changes` are the commands that were run, in order, and the child runs, `undone` those that undid some. `deadlines` say when
     a run is judged. `question` is the open question that was asked last. `next` are the commands that a person runs next. Of an
     incident that was handed over, `step` is a sentence about them, or why there are none, and `probes` are commands that only read.
     """
 
     incident: Incident
+    name: str
     cause: str
     changed_before: str
     affected: tuple[str, ...]
@@ -75,6 +77,7 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
         step = NextStep(text="", commands=(command,))
     return IncidentSummary(
         incident=incident,
+        name=in_cluster(detail.cluster_name, f"{incident.service} {incident.id}"),
         cause=headline(known) if known is not None else "",
         changed_before="; ".join(change_text(each) for each in known.changes[:-3:-1]) if known is not None else "",
         affected=detail.affected,
@@ -87,6 +90,11 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
         probes=(step.probe, show_command(incident.id)) if step.probe else (),
         stop=stop_command(incident.service) if step.probe or not incident.state.is_final else "",
     )
+
+
+def in_cluster(cluster: str, text: str) -> str:
+    """Return a text with the name of the cluster before it, if it has one."""
+    return f"[{cluster}] {text}" if cluster else text
 
 
 def _next_step(incident: str, known: Diagnosis | None, *, changed: bool, restarted: bool) -> NextStep:

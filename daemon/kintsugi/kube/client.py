@@ -151,6 +151,11 @@ class KubeClient:
         """Return where the credentials are from: a context of a kubeconfig, or the pod's own service account."""
         return self._transport.source
 
+    @property
+    def context(self) -> str:
+        """Return the context of the kubeconfig, "" for a service account."""
+        return self._transport.context
+
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Read one object, as it is now."""
         return await self._json(Request(method="GET", path=resource.path(namespace, name)))

@@ -21,7 +21,7 @@ from kintsugi.telemetry import SECRETS, refused_as
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Access:
-    """One reading of the credentials, from `source`. `host` has no slash at its end; `headers` authenticate a request."""
+    """One reading of the credentials, from `source`, and the `context` of the kubeconfig. `host` has no slash at its end; `headers` authenticate a request."""
 
     host: str
     headers: Mapping[str, str] = field(repr=False)
@@ -29,6 +29,7 @@ class Access:
     server_hostname: str | None
     proxy: str | None
     source: str = ""
+    context: str = ""
 
 
 @dataclass(kw_only=True)
@@ -82,7 +83,7 @@ async def _read(settings: KubeSettings) -> Access:
 
     # A malformed kubeconfig, a missing file or a failing exec plugin surfaces as any kind of exception.
     with refused_as(refusal, passing=()):
-        source = "the pod's own service account"
+        source, context = "the pod's own service account", ""
         if settings.kubeconfig is None:
             _read_service_account(settings, configuration)
         else:
@@ -94,7 +95,7 @@ async def _read(settings: KubeSettings) -> Access:
                 client_configuration=configuration,
                 persist_config=False,
             )
-        return replace(_access(configuration), source=source)
+        return replace(_access(configuration), source=source, context=context)
 
 
 def _context_in(files: str, wanted: str | None) -> str:

@@ -157,6 +157,11 @@ class Transport:
         """Return where the credentials are from."""
         return self._authentication.access.source
 
+    @property
+    def context(self) -> str:
+        """Return the context of the kubeconfig, "" for a service account."""
+        return self._authentication.access.context
+
     async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
         """
         Send a request and return the body of a successful answer.

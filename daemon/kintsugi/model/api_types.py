@@ -145,6 +145,7 @@ class IncidentDetail:
     abort: Abort | None = None
     resumed: Pause | None = None
     taken: Pause | None = None
+    cluster_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

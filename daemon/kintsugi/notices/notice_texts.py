@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.decisions.answers import whom
-from kintsugi.decisions.incident_summary import IncidentSummary, summarize
+from kintsugi.decisions.incident_summary import IncidentSummary, in_cluster, summarize
 from kintsugi.errors import NotRecorded
 from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.questions import Question
@@ -44,6 +44,7 @@ class NoticeTexts:
     incidents: IncidentReader
     clock: Callable[[], datetime]
     delay: timedelta
+    cluster_name: str = ""
 
     async def complete(self, notices: Sequence[Notice]) -> Sequence[Notice]:
         """Return notices as they are to be sent now. Raises LedgerUnavailable."""
@@ -59,6 +60,8 @@ class NoticeTexts:
                 if self._may_wait(notice, detail):
                     continue
                 text = self._lines(notice, text, detail)
+            else:
+                text = [in_cluster(self.cluster_name, text[0]), *text[1:]]
             completed.append(replace(notice, text=lines(map(line, text))))
         return completed
 
@@ -84,7 +87,7 @@ class NoticeTexts:
             text = [*text, *_question_lines(detail.questions[-1])]
         cause = f": {cause_text(found)}" if found is not None and found.causes else ""
         head = [
-            f"{detail.incident.service} {detail.incident.id}: {notice.kind}{cause}",
+            f"{summary.name}: {notice.kind}{cause}",
             *(problem_lines(notice.kind, found) if found is not None else ()),
         ]
         foot = [*_foot(notice, summary)]

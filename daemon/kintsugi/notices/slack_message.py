@@ -73,7 +73,7 @@ class SlackMessage:
 def message_of(summary: IncidentSummary, *, buttons: bool, link: str = "") -> SlackMessage:
     """Return the message of an incident, with the `link` to it. With `buttons` an open question can be answered in it."""
     incident, asked = summary.incident, summary.question
-    head = f"{incident.service} {incident.id}: {incident.state}"
+    head = f"{summary.name}: {incident.state}"
     said = [
         *_labelled("Past cause" if incident.state in ENDED_WELL else "Cause", summary.cause),
         *_labelled("Changed before", summary.changed_before),

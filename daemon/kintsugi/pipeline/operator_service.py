@@ -78,9 +78,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorService:
-    """Implements `server.Operations` on the ledger and the live daemon, which runs `since` a time on a `cluster` (its URL)."""
+    """Implements `server.Operations` on the ledger and the live daemon, which runs `since` a time on a `cluster` (its URL, and its name)."""
 
     cluster: str
+    cluster_name: str
     since: datetime
     ledger: Ledger
     active_catalog: ActiveCatalog
@@ -121,6 +122,7 @@ class OperatorService:
             abort=await self.ledger.people.abort_of(incident),
             resumed=await self.ledger.people.ended_rest(incident),
             taken=await self.ledger.people.taken(incident),
+            cluster_name=self.cluster_name,
         )
 
     async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:

@@ -63,6 +63,10 @@ class Settings:
     """The namespace that the daemon itself runs in; protected like those of the cluster. In a pod it is read from the file
     `namespace` of the service account, whatever stands here, and another one here is refused."""
 
+    cluster_name: Annotated[str, Field(max_length=100)] = ""
+    """Name of the cluster, as people know it: it stands in each notice and incident, in the console and in the metric
+    `kintsugi_info`. Default: the context of the kubeconfig; none in a pod."""
+
     server: ServerSettings = field(default_factory=ServerSettings)
     operators: OperatorSettings = field(default_factory=OperatorSettings)
     health: HealthSettings = field(default_factory=HealthSettings)

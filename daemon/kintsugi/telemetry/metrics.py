@@ -7,7 +7,7 @@ create series. Counters with known labels start at zero: there is no rate over a
 
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from kintsugi.telemetry.containment import FailureScope
 
@@ -23,6 +23,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
+        self.info = Info("kintsugi", "The version of the daemon, and the name of its cluster.", registry=self.registry)
         self.signals_received = counter(
             "kintsugi_signals_received_total", "Signals committed to the ledger.", ["source"]
         )

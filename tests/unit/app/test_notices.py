@@ -64,6 +64,17 @@ async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Le
     ]
 
 
+async def test_each_notice_begins_with_the_name_of_the_cluster(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    incidents = LedgerIncidents(ledger, cluster_name="prod-eu")
+    texts = NoticeTexts(incidents=incidents, clock=lambda: NOW, delay=timedelta(0), cluster_name="prod-eu")
+    found = await texts.complete([notice(run.incident), notice(None)])
+    assert [each.text.partition("\n")[0] for each in found] == [
+        f"[prod-eu] web {run.incident}: needs-operator",
+        "[prod-eu] it is so",
+    ]
+
+
 async def test_a_notice_has_ten_lines_and_says_where_the_others_are(ledger: Ledger) -> None:
     run = await begin(ledger)
     long = replace(notice(run.incident), text="\n".join(map(str, range(20))))

@@ -13,7 +13,7 @@ from kintsugi.commands import argv, parse, parse_argv, rows, verb_of
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.expressions import computed_fields
 from kintsugi.scope.types import PARAMETERS
-from tests.unit.project.guides import reference, rights
+from tests.unit.project.guides import metrics, reference, rights
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = [DOCS / "rules.md", DOCS / "runbooks.md", DOCS / "answers.md"]
@@ -55,6 +55,10 @@ def test_an_example_of_the_guides_loads(example: str) -> None:
 
 def test_the_table_of_commands_is_that_of_the_grammar() -> None:
     assert reference() in (DOCS / "runbooks.md").read_text()
+
+
+def test_the_table_of_metrics_is_that_of_the_daemon() -> None:
+    assert metrics() in (DOCS / "metrics.md").read_text()
 
 
 def test_the_table_of_rights_is_that_of_the_verbs() -> None:

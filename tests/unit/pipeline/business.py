@@ -257,7 +257,7 @@ def operator_service(
     names = ("supervisor", "pipeline", "explainer", "outages", "diagnoser", "diagnoses", "rollbacks")
     unasked = dict.fromkeys((*names, "drill_scheduler", "manual_starts", "reread"))
     known: dict[str, Any] = {"ledger": ledger, "active_catalog": active_catalog, "observed": observed}
-    return OperatorService(cluster="", since=NOW, **known, groups=NO_GROUPS, **{**unasked, **parts})
+    return OperatorService(cluster="", cluster_name="", since=NOW, **known, groups=NO_GROUPS, **{**unasked, **parts})
 
 
 def two_of_three() -> FakeCaches:

@@ -1,8 +1,11 @@
 """
 Writes tables into the pages, and the forms of programs into the admission policy: `make docs`.
 
-The tables of verbs and of programs stand in docs/runbooks.md, that of repairs in docs/reliability.md.
+The tables of verbs and of programs stand in docs/runbooks.md, that of repairs in docs/reliability.md, that of metrics in
+docs/metrics.md.
 """
+
+from prometheus_client.metrics import MetricWrapperBase
 
 from kintsugi.commands.programs import ABOVE, HIDDEN, PROGRAMS, SCRIPT, UNSAID
 from kintsugi.commands.registry import definitions_by_verb
@@ -10,6 +13,7 @@ from kintsugi.commands.template import parse_template
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.expressions import Scope
 from kintsugi.model.command import Command
+from kintsugi.telemetry import Metrics
 from tests.unit.project.tree import ROOT
 from tests.unit.runner import test_seen_workload as repairs
 
@@ -62,6 +66,17 @@ def rights() -> str:
     return "\n".join(["| command | rights |", "|---|---|", *lines]) + "\n"
 
 
+def metrics() -> str:
+    """Write the daemon's metrics in Markdown, by name."""
+    lines = []
+    for each in (each for each in vars(Metrics()).values() if isinstance(each, MetricWrapperBase)):
+        [found] = each.describe()
+        name = found.name + {"counter": "_total", "info": "_info"}.get(found.type, "")
+        labels = ", ".join(f"`{label}`" for label in each._labelnames)
+        lines.append(f"| `{name}` | {found.type} | {labels} | {found.documentation} |")
+    return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *sorted(lines)]) + "\n"
+
+
 def _line(verb: VerbDefinition[Command]) -> str:
     spec = verb.spec
     assert spec is not None, "every verb of the table has a row"
@@ -81,6 +96,7 @@ HEADS = {
     "| program | how it is written |\n": ("runbooks.md", programs),
     "| command | changes | names afterwards | example |\n": ("runbooks.md", reference),
     "| command | rights |\n": ("runbooks.md", rights),
+    "| metric | type | labels | meaning |\n": ("metrics.md", metrics),
     repairs.HEAD: ("reliability.md", repairs.table),
 }
 

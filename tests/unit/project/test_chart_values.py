@@ -38,6 +38,13 @@ def test_the_schema_knows_each_setting_and_no_other() -> None:
     assert "goodAfter" in helm.schema()
 
 
+def test_each_alert_of_the_chart_has_a_section_that_it_can_link_to() -> None:
+    text = (CHART / "templates" / "prometheusrule.yaml").read_text()
+    alerts, links = re.findall(r"- alert: (\w+)", text), re.findall(r"runbook_url: .*#(\w+)\"", text)
+    assert links == [each.lower() for each in alerts]
+    assert re.findall(r"^### (\w+)", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE) == alerts
+
+
 def test_each_metric_of_an_alert_is_one_that_the_daemon_has() -> None:
     text = (CHART / "templates" / "prometheusrule.yaml").read_text()
     asked = set(re.findall(r"\b(kintsugi_\w+)\{", text))
