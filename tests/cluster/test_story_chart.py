@@ -88,7 +88,7 @@ OF_A_CRONJOB = "kubectl create job now --from=cronjob/nightly"
 DEFINED = ("servicemonitors", "prometheusrules")
 WATCHED = {
     "serviceMonitor": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}, "interval": "15s"},
-    "prometheusRule": {"enabled": True, "severity": "page"},
+    "prometheusRule": {"enabled": True, "severity": "page", "runbookUrl": "https://wiki.example/metrics"},
 }
 
 ACCEPTED: Mapping[str, Mapping[str, Any]] = {
