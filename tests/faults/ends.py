@@ -205,7 +205,7 @@ def allowed(row: Row, workload: str) -> frozenset[Write]:
         found |= {_DELETE}
     if _TO_THE_CEILING in row.end:
         found |= _RUNGS["raise-memory"]
-    return found | {_DELETE} if _ONE_RESTARTED in row.end else found
+    return found | {_DELETE, *_RUNGS["canary-restart"]} if _ONE_RESTARTED in row.end else found
 
 
 def wrongly_written(row: Row, workload: str, writes: Sequence[Write]) -> list[str]:
@@ -213,7 +213,11 @@ def wrongly_written(row: Row, workload: str, writes: Sequence[Write]) -> list[st
     count, own = Counter(writes), allowed(row, workload)
     needed = _RUNGS.get(_rung(row), frozenset())
     missing = [each for each in own - count.keys() if each in needed or each[1] == f"{workload.partition('/')[0]}s"]
-    once = {_DELETE} if _rung(row) == "restart-pod" or _ONE_RESTARTED in row.end else set()
+    once = (
+        own & {_DELETE, *_RUNGS["canary-restart"]}
+        if _rung(row) == "restart-pod" or _ONE_RESTARTED in row.end
+        else set()
+    )
     return [
         *(f"wrote {' '.join(each)}" for each in count if each not in own),
         *(f"did not write {' '.join(each)}" for each in missing),

@@ -162,12 +162,18 @@ def _made(folder: Path) -> Mapping[str, Object]:
     newer = parcels.reception()
     [container] = newer["spec"]["template"]["spec"]["containers"]
     container["image"] = served("parcel:2.1")
+    canary = parcels.reception()
+    canary["metadata"]["name"] = "reception-canary"
+    canary["spec"] |= {"replicas": 1, "selector": {"matchLabels": {"track": "canary"}}}
+    canary["spec"]["template"]["metadata"]["labels"]["track"] = "canary"
+    canary["spec"]["template"]["spec"]["containers"][0]["image"] = served("parcel:deaf")
     token, pair = token_hex(8), folder / "parcels"
     both = [parcels.token_secret(each, token) for each in ("consignments-token", "depot-token")]
     expired = {f"tls.{end}": file.read_text() for end in ("crt", "key") if (file := pair / f"expired.{end}").exists()}
     return {
         "expired-tls.yaml": parcels.tls_secret(expired),
         "reception-2.1.yaml": newer,
+        "reception-canary.yaml": canary,
         "wrong-token.yaml": parcels.token_secret("consignments-token", token_hex(8)),
         "rotated-tokens.yaml": {"apiVersion": "v1", "kind": "List", "items": both},
     }

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from kintsugi.actions.workload_reads import ServiceFacts
 from kintsugi.model.command import Command
+from kintsugi.model.history import RunRemedies
 from kintsugi.model.hosts import PodAddress
 from kintsugi.model.records import Target
-from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.runbooks import Pattern
 from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef
 
@@ -61,13 +61,14 @@ class OwnWorkload:
     """
     The daemon's facts about the service's own workload, `reference` (TYPE/NAME, "" for none).
 
-    `replicas` and `rests` are as in a view; `max_allowed` is the service's; `tried` are remedies that did not help against this problem before.
+    `replicas` and `rests` are as in a view; `max_allowed` is the service's; `tried` is what its
+    recent runs have tried, the newest first.
     """
 
     reference: str = ""
     replicas: int | None = None
     rests: str = ""
-    tried: frozenset[RemedyKind] = frozenset()
+    tried: tuple[RunRemedies, ...] = ()
     max_allowed: MaxAllowed = NOTHING_ALLOWED
 
 

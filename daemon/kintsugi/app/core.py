@@ -16,7 +16,6 @@ from kintsugi.actions.command_secrets import Encryption
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.workload_reads import Diagnoser
 from kintsugi.app.figures import (
-    TRIED_LATELY,
     diagnosed_within,
     ledger_host_of,
     limits_of,
@@ -33,12 +32,15 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.resolver import Lookup, Resolver, resolve
 from kintsugi.decisions.outage_notices import OutageTimings
+from kintsugi.decisions.recurrence import tried_since
 from kintsugi.executor import Executor
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.steady_clock import SteadyClock
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints, Ledger
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.history import RunRemedies
 from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
 from kintsugi.pipeline.diagnoses import (
@@ -290,11 +292,16 @@ def runner_deps(
     failpoints: Failpoints,
 ) -> RunnerDeps:
     """Return the dependencies that all runs share."""
-    clock, remedies = outside.clock.now, outside.ledger.incidents
+    clock, observed = outside.clock.now, state.observed
+
+    async def tried(view: ServiceView) -> tuple[RunRemedies, ...]:
+        since = tried_since(observed.well(view.name), good_after=observed.limits.good_after, now=clock())
+        return await outside.ledger.incidents.past_remedies(view.name, since, template=view.template)
+
     return RunnerDeps(
         executor=Executor(actions, failpoints, clock=clock),
         prober=actions,
-        observed=state.observed,
+        observed=observed,
         clock=clock,
         poll_interval=poll_interval_of(settings),
         command_timeout=settings.kube.request_timeout,
@@ -302,7 +309,7 @@ def runner_deps(
         diagnoses=finders.diagnoses,
         declared=finders.declared,
         checks=finders.checks,
-        tried=lambda view: remedies.failed_remedies(view.name, clock() - TRIED_LATELY, template=view.template),
+        tried=tried,
     )
 
 

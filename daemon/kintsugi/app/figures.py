@@ -23,9 +23,6 @@ SHORTEST_POLL_INTERVAL = timedelta(milliseconds=100)
 DIAGNOSED_WITHIN = timedelta(seconds=10)
 """The limit of a run's wait for its diagnosis; a busy API server needs it whatever `durations` is, and `deadlines` only raises it."""
 
-TRIED_LATELY = timedelta(hours=24)
-"""Remedies that were tried longer ago were tried for another problem."""
-
 
 def poll_interval_of(settings: Settings) -> timedelta:
     """Return the pause between two looks of a step."""

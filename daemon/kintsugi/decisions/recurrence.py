@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, UNHELPFUL_OUTCOMES, PastRun
+from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, UNHELPFUL_OUTCOMES, PastRun, RunRemedies
+from kintsugi.model.outages import Fault
 from kintsugi.model.records import IncidentState
 from kintsugi.model.remedies import RemedyKind
 from kubeobjects.lines import Lines, line, lines
+
+TRIED_LATELY = timedelta(hours=24)
+"""Remedies that were tried longer ago were tried for another problem."""
 
 MOST_SHOWN = 5
 """Commands of one run that are shown in the account: a run over many pods makes as many changes."""
@@ -37,14 +41,6 @@ class PastRecovery:
     finished: datetime
     state: IncidentState
     did: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunRemedies:
-    """The outcome of a finished run, and the remedies that it has tried: none where it has changed nothing."""
-
-    state: IncidentState
-    remedies: frozenset[RemedyKind] = frozenset()
 
 
 def recurring(recoveries: Sequence[datetime], *, most: int, window: timedelta, longest: timedelta) -> Recurrence | None:
@@ -96,8 +92,19 @@ def conclusive_runs(past: list[PastRun]) -> list[PastRun]:
     return [run for run in past if run.state not in INCONCLUSIVE_OUTCOMES]
 
 
-def failed_remedies(runs: Iterable[RunRemedies]) -> frozenset[RemedyKind]:
-    """Return the remedies of the newest runs (newest first) up to the first run that helped."""
-    conclusive = (run for run in runs if run.state not in INCONCLUSIVE_OUTCOMES)
+def failed_remedies(runs: Iterable[RunRemedies], fault: Fault | None) -> frozenset[RemedyKind]:
+    """Return the remedies of the newest runs about a fault (newest first) up to the first one that helped; an unknown fault is any."""
+    about = (run for run in runs if fault is None or run.faults.has_cause(fault))
+    conclusive = (run for run in about if run.state not in INCONCLUSIVE_OUTCOMES)
     streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, conclusive)
     return frozenset().union(*(run.remedies for run in streak))
+
+
+def tried_since(well: tuple[datetime, datetime] | None, *, good_after: timedelta, now: datetime) -> datetime:
+    """
+    Return since when a remedy that did not help was tried for the present problem.
+
+    `well` is from when to when the service was last well: after so long that is another problem, and so it is after a day.
+    """
+    lately = now - TRIED_LATELY
+    return max(lately, well[0]) if well is not None and well[1] - well[0] >= good_after else lately

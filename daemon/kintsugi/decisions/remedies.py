@@ -262,13 +262,12 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
     """
     Return the remedy for pods that are ready, and do not answer or began before their configuration changed.
 
-    One pod is restarted first; the only one is replaced by a successor that comes before it goes. A restart does not
-    repair damage by a change of a ConfigMap or Secret.
+    One pod is restarted first; the only one is replaced by a successor that comes before it goes. Where some pods alone are known
+    not to answer, no other one is restarted. A restart does not repair damage by a change of a ConfigMap or Secret.
     """
-    if cause.object not in (diagnosis.object, "") and not _began_before(cause):
-        return RemedyKind.HAND_OVER.because(
-            f"a restart does not help, because the configuration is wrong: {cause.text}"
-        )
+    is_own = cause.object in (diagnosis.object, "") or cause.object.removeprefix(_POD) in state.serving
+    if not is_own and cause.kind is not CauseKind.STALE_CONFIGURATION:
+        return RemedyKind.HAND_OVER.because(f"a restart of {diagnosis.object} does not help: {cause.text}")
     if not state.serving:
         return restart(diagnosis, cause, facts, state)
     by_hand = f"kubectl rollout restart {diagnosis.object} -n {diagnosis.namespace}"
@@ -276,8 +275,17 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
         why = f"Kintsugi does not restart ready pods of a DaemonSet; {by_hand} would restart all of them: {cause.text}"
         return RemedyKind.HAND_OVER.because(why)
     if len(state.serving) >= ENOUGH_FOR_A_CANARY:
-        why = f"one pod is restarted first; the others follow only if that pod answers: {cause.text}"
-        return RemedyKind.RESTART_CANARY.because(why, name=_first(cause, state.serving))
+        shown = _shown(cause)
+        pods = (
+            tuple(each for each in state.serving if each in shown) if cause.object.startswith(_POD) else state.serving
+        )
+        what = "the others follow only if that pod answers" if len(pods) > 1 else "no other pod is"
+        return Remedy(
+            kind=RemedyKind.RESTART_CANARY,
+            reason=f"one pod is restarted first; {what}: {cause.text}",
+            name=_first(cause, state.serving),
+            pods=pods,
+        )
     if diagnosis.object.startswith(_DEPLOYMENT) and not facts.managers:
         why = f"a new pod becomes ready before the only pod is deleted: {cause.text}"
         return RemedyKind.ROLLOUT_RESTART.because(why, name=state.serving[0])
@@ -328,15 +336,15 @@ def move_pods(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: W
     return RemedyKind.MOVE_PODS.because(why, name=node)
 
 
-def _began_before(cause: Cause) -> bool:
-    """Return whether a cause in a ConfigMap or Secret is shown by pods: they began before it changed."""
-    return any(each.object.startswith(_POD) for each in cause.evidence)
-
-
 def _first(cause: Cause, names: Sequence[str]) -> str:
     """Return the pod that is restarted first: one that shows the cause, else the first in order; "" for none."""
-    shown = {each.object.removeprefix(_POD) for each in cause.evidence if each.object.startswith(_POD)}
+    shown = _shown(cause)
     return next((each for each in names if each in shown), next(iter(names), ""))
+
+
+def _shown(cause: Cause) -> set[str]:
+    """Return the names of the pods that show a cause."""
+    return {each.object.removeprefix(_POD) for each in cause.evidence if each.object.startswith(_POD)}
 
 
 def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:

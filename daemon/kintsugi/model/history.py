@@ -9,6 +9,7 @@ from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.outages import NO_FAULTS, KnownFaults, Superseded
 from kintsugi.model.questions import bound_of
 from kintsugi.model.records import IncidentState, Pause, UndoRecord
+from kintsugi.model.remedies import RemedyKind
 
 UNHELPFUL_OUTCOMES = frozenset(
     {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
@@ -51,6 +52,15 @@ class PastRun:
     def has_slot(self) -> bool:
         """Return whether an open run counts against the limit of recoveries: not while it has given its slot away."""
         return self.state is not IncidentState.HELD
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRemedies:
+    """The outcome of a finished run, what it was about, and the remedies that it has tried: none where it has changed nothing."""
+
+    state: IncidentState
+    remedies: frozenset[RemedyKind] = frozenset()
+    faults: KnownFaults = NO_FAULTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

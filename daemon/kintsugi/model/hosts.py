@@ -1,9 +1,11 @@
-"""Host names of the cluster: the Service and namespace of a name, and the address of one pod behind a Service."""
+"""Host names of the cluster: the Service and namespace of a name, and the addresses of the pods behind a Service."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from kubeobjects.kept import KubeService, Pod
 from kubeobjects.metadata import LABEL
+from kubeobjects.predicates import controller_of, template_hash
 
 _ALONE = (2, 3)
 """Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""
@@ -51,3 +53,45 @@ class PodAddress:
         found = service_of(host)
         name = found.service if found is not None and found.namespace == self.namespace else host
         return self.ports.get((name, port)) if self.ip else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """A pod behind a Kubernetes Service: `workload` is TYPE/NAME of what makes it, "" where it has no controller, `template` names its template."""
+
+    address: PodAddress
+    workload: str
+    template: str
+
+
+def address_of(pod: Pod, services: Iterable[KubeService]) -> PodAddress:
+    """Return the address of a pod, with the ports that these Services of its namespace lead to."""
+    return PodAddress(
+        name=pod.metadata.name,
+        namespace=pod.metadata.namespace,
+        ip=pod.status.pod_ip,
+        ports={key: port for service in services for key, port in _ports(service, pod)},
+    )
+
+
+def backend_of(pod: Pod, services: Iterable[KubeService]) -> Backend:
+    """Return a pod as a backend of Services. A ReplicaSet that has its Deployment's name and the template's stands for the Deployment."""
+    template, owner = template_hash(pod), controller_of(pod)
+    kind, name = (owner.kind.lower(), owner.name) if owner is not None else ("", "")
+    if kind == "replicaset" and template and name.endswith(f"-{template}"):
+        kind, name = "deployment", name.removesuffix(f"-{template}")
+    return Backend(address=address_of(pod, services), workload=f"{kind}/{name}" if kind else "", template=template)
+
+
+def _ports(service: KubeService, pod: Pod) -> Iterator[tuple[tuple[str, int], int]]:
+    """Yield the ports of a pod that a Service leads to, by the Service's name and by its cluster IP."""
+    selector = service.spec.selector
+    if not selector or not selector.items() <= pod.metadata.labels.items():
+        return
+    named = {each.name: each.container_port for container in pod.spec.containers for each in container.ports}
+    names = [each for each in (service.metadata.name, service.spec.cluster_ip) if each not in ("", "None")]
+    for port in service.spec.ports:
+        target = port.target_port or port.port
+        leads = target if isinstance(target, int) else named.get(target, 0)
+        if leads:
+            yield from (((name, port.port), leads) for name in names)

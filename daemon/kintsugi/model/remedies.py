@@ -45,7 +45,8 @@ class Remedy:
     A remedy, with its reason in one sentence.
 
     `name` is the pod to restart first, the node to leave, the container whose limit is raised, or the claim that grows; "" for others.
-    `amount` is the new limit or size, `request` the container's new request, `pods` the names of the pods that get it.
+    `amount` is the new limit or size, `request` the container's new request, `pods` the names of the pods that get it, or that
+    are restarted if the first one's successor answers.
     """
 
     kind: RemedyKind

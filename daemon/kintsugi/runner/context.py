@@ -18,6 +18,7 @@ from kintsugi.executor import Admission, Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.command import Command
+from kintsugi.model.history import RunRemedies
 from kintsugi.model.outages import Outage
 from kintsugi.model.questions import Question, QuestionKind
 from kintsugi.model.records import (
@@ -31,7 +32,6 @@ from kintsugi.model.records import (
     StepRecord,
     Target,
 )
-from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.runbooks import CommandTemplate, Runbook
 from kintsugi.model.services import Service, WorkloadRef
@@ -229,7 +229,7 @@ class RunnerDeps:
     of a probe, `prometheus` the URL of a Prometheus ("" for none).
 
     `diagnoses` None: no causes are looked for. `declared` returns the facts of a workload that its objects do not show,
-    `checks` asks a single pod, `tried` returns the remedies that recently did not help a service with its present template. `stopping` is set when the
+    `checks` asks a single pod, `tried` returns what recent runs of a service with its present template have tried, the newest first. `stopping` is set when the
     daemon stops: nothing new is begun then. A run holds `yielding` while it gives its slot away, so that no two runs make
     room for one.
     """
@@ -244,7 +244,7 @@ class RunnerDeps:
     diagnoses: Diagnoses | None = None
     declared: Callable[[Target], ServiceFacts] = lambda _: ServiceFacts()
     checks: PodChecks | None = None
-    tried: Callable[[ServiceView], Awaitable[frozenset[RemedyKind]]] | None = None
+    tried: Callable[[ServiceView], Awaitable[tuple[RunRemedies, ...]]] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     yielding: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -7,10 +7,11 @@ not met.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from math import inf
 
 import structlog
@@ -23,8 +24,9 @@ from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Bindings, Expression
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.command import Command, Exec
 from kintsugi.model.good_state import GoodCount
-from kintsugi.model.hosts import PodAddress
+from kintsugi.model.hosts import Backend, PodAddress
 from kintsugi.model.records import Target
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.runbooks import Await, InOrder, Parallel, Run, Step
@@ -34,7 +36,7 @@ from kintsugi.sources.cluster import service_target
 from kintsugi.telemetry import SECRETS, Containment, FailureScope
 from kintsugi.views import ServiceViews
 from kintsugi.views.service_memory import is_good
-from kubediagnosis.facts import CheckFacts
+from kubediagnosis.facts import BackendAnswer, CheckFacts
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,15 @@ MOST_OF_BODY = 200
 
 LONGEST_ANSWER = 600
 """Characters of why a check is not met that are kept for a diagnosis."""
+
+LAST_ANSWERS = 10
+"""The answers of a check that are judged together."""
+
+OFTEN = 3
+"""So many of them that are not met, and not all in one row, are a problem that a good answer in between does not end."""
+
+MOST_BACKENDS = 10
+"""The most pods behind a Service that are asked by themselves, those of other workloads first."""
 
 SEVERAL = 2
 """Unrelated services of which none is met make the path to them the likelier fault."""
@@ -59,7 +70,12 @@ _NO_ANSWER = (KubeError, Refused, CommandError, EvaluationError)
 
 @dataclass(kw_only=True)
 class CheckContext:
-    """One asking of one list of checks: what its steps have seen so far. `pod`: it is about that one alone, and `reached_pod` asked it."""
+    """
+    One asking of one list of checks: what its steps have seen so far.
+
+    `pod`: it is about that one alone, and `reached_pod` asked it; with `only_routed` by what goes through a Kubernetes Service, so
+    that no program is run in it. `backends` are the answers of pods behind the Service.
+    """
 
     view: ServiceView
     views: Mapping[str, ServiceView]
@@ -70,6 +86,8 @@ class CheckContext:
     why: str = ""
     pod: PodAddress | None = None
     reached_pod: bool = False
+    only_routed: bool = False
+    backends: tuple[BackendAnswer, ...] = ()
 
     def names(self, own: Mapping[str, object] | None = None) -> Bindings:
         """Return what an expression sees here."""
@@ -81,6 +99,16 @@ class CheckContext:
             prometheus=self.prometheus,
         )
         return step_names(around, earlier=self.earlier, own=own, each=self.each)
+
+    def directed(self, command: Command) -> Command:
+        """Return a command that asks the one pod that this is about, where there is one and the command can ask it. Raises Refused."""
+        if self.pod is None:
+            return command
+        if self.only_routed and isinstance(command, Exec):
+            raise Refused("it is asked by a program in a pod, and not through a Service")
+        at_pod = definition_of(command).at_pod(command, self.pod)
+        self.reached_pod = self.reached_pod or at_pod is not None
+        return command if at_pod is None else at_pod
 
     def holds(self, expression: Expression | None, *, usual: bool) -> bool:
         """Evaluate a condition; `usual` without one."""
@@ -99,6 +127,37 @@ class CheckTerms:
     prometheus: str = ""
     lasting: timedelta = timedelta(0)
     has_open_run: Callable[[str], bool] = lambda _: False
+
+
+class RecentAnswers:
+    """The last answers of a check. They begin anew when other pods are behind the Service: what those answered is over."""
+
+    def __init__(self) -> None:
+        self._answers: deque[bool] = deque(maxlen=LAST_ANSWERS)
+        self._pods: frozenset[str] = frozenset()
+        self._why = ""
+
+    def note(self, *, met: bool, why: str, pods: frozenset[str]) -> None:
+        """Take an answer, with why it was not met."""
+        if pods != self._pods:
+            self._answers.clear()
+        self._pods = pods
+        self._answers.append(met)
+        self._why = self._why if met else why
+
+    @property
+    def all_met(self) -> bool:
+        """Return whether every one was met."""
+        return all(self._answers)
+
+    @property
+    def fails_often(self) -> str:
+        """Return that a share of them is not met, and why the last of these was not; "" where that is not so, or they came in one row."""
+        unmet = self._answers.count(False)
+        rows = sum(before and not after for before, after in pairwise((True, *self._answers)))
+        if unmet < OFTEN or rows < SEVERAL:
+            return ""
+        return f"{unmet} of the last {len(self._answers)} answers were not met, the last of these: {self._why}"
 
 
 class Checks:
@@ -131,6 +190,7 @@ class Checks:
         self._results: dict[str, bool | None] = {}
         self._answers: dict[str, CheckFacts] = {}
         self._asked: dict[str, datetime] = {}
+        self._recent: dict[str, RecentAnswers] = defaultdict(RecentAnswers)
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def reload(self, _catalog: Catalog, matcher: Matcher) -> None:
@@ -224,8 +284,9 @@ class Checks:
             return None
         context = self._context(view)
         try:
-            steps = view.service.checks.get(rule.check)
-            met = await (self._derived(context) if steps is None else self._all(steps, context))
+            met = await self._answer(rule.check, context)
+            if met is not None and rule.check in self._counted(rule.service):
+                met = await self._with_backends(rule, context, met=met)
         except ResolverFailed:
             # it is the same for every check by a name, and the resolver has logged it once
             self._asked[rule.name] = context.now
@@ -267,9 +328,56 @@ class Checks:
             return PodAnswer(met=None, text=f"no check of {service} asks a pod by itself")
         return PodAnswer(met=True)
 
-    def _context(self, view: ServiceView, pod: PodAddress | None = None) -> CheckContext:
+    async def _with_backends(self, rule: Rule, context: CheckContext, *, met: bool) -> bool:
+        """
+        Return whether a check is met by all that answers it.
+
+        A Service hides a pod that answers otherwise than the others: pods of several templates, and all where an answer of late was
+        not met, are asked by themselves. Where all of those answer well, a share of unmet answers still counts.
+        """
+        backends, recent = self._services.backends(rule.service), self._recent[rule.name]
+        recent.note(met=met, why=context.why, pods=frozenset(each.address.name for each in backends))
+        if recent.all_met and len({(each.workload, each.template) for each in backends}) < SEVERAL:
+            return met
+        context.backends = await self._ask_backends(rule.check, context.view, backends)
+        failing = next((each for each in context.backends if not each.met), None)
+        if not met or (failing is None and not recent.fails_often):
+            return met
+        context.why = f"pod {failing.pod} by itself: {failing.answer}" if failing is not None else recent.fails_often
+        return False
+
+    async def _ask_backends(
+        self, check: str, view: ServiceView, backends: Sequence[Backend]
+    ) -> tuple[BackendAnswer, ...]:
+        """Ask pods by themselves what a check asks their Service. Those of a StatefulSet are no equals, and are not asked."""
+        if any(each.workload.startswith("statefulset/") for each in backends):
+            return ()
+        own = str(view.service.workload)
+        first = sorted(backends, key=lambda each: (each.workload == own, each.template != view.template))
+
+        async def ask(backend: Backend) -> BackendAnswer | None:
+            context = self._context(view, backend.address, only_routed=True)
+            met = await self._answer(check, context)
+            if met is None or not context.reached_pod:
+                return None
+            answer = "" if met else SECRETS.text(context.why[:LONGEST_ANSWER])
+            return BackendAnswer(pod=backend.address.name, workload=backend.workload, met=met, answer=answer)
+
+        if not first or (foremost := await ask(first[0])) is None:
+            return ()
+        answers = await asyncio.gather(*map(ask, first[1:MOST_BACKENDS]))
+        return (foremost, *(each for each in answers if each is not None))
+
+    async def _answer(self, check: str, context: CheckContext) -> bool | None:
+        """Ask a check of the document, else the derived one. Raises ResolverFailed."""
+        steps = context.view.service.checks.get(check)
+        return await (self._derived(context) if steps is None else self._all(steps, context))
+
+    def _context(self, view: ServiceView, pod: PodAddress | None = None, *, only_routed: bool = False) -> CheckContext:
         views, prometheus = self._services.views, self._terms.prometheus
-        return CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus, pod=pod)
+        return CheckContext(
+            view=view, views=views, now=self._clock(), prometheus=prometheus, pod=pod, only_routed=only_routed
+        )
 
     def _report(self, rule: Rule, met: bool | None, asked: ServiceView) -> None:
         """Record whether a rule holds: its check is not met, and its `when` is true by now. Nothing where that has no answer."""
@@ -297,7 +405,9 @@ class Checks:
         answer = "" if met else SECRETS.text(context.why[:LONGEST_ANSWER])
         derived, is_own = context.view.derived_check, rule.check in context.view.service.checks
         through = f"service/{derived.service}" if derived is not None and not is_own else ""
-        self._answers[rule.name] = CheckFacts(name=rule.check, met=met, answer=answer, since=since, through=through)
+        self._answers[rule.name] = CheckFacts(
+            name=rule.check, met=met, answer=answer, since=since, through=through, backends=context.backends
+        )
 
     async def _derived(self, context: CheckContext) -> bool | None:
         """
@@ -309,7 +419,7 @@ class Checks:
         if check is None:
             return None
         url = check.url
-        command = parse_argv(("curl", "-k", url))
+        command = context.directed(parse_argv(("curl", "-k", url)))
         try:
             result = await self._prober.read(
                 command, deadline=self._terms.within, probe_context=ProbeContext(namespace=view.service.namespace)
@@ -322,6 +432,8 @@ class Checks:
         else:
             context.why = f"{url}: {result.failed or f'not met{_answered(result.names)}'}"
             if not result.failed and result.names["status"] in _WELL:
+                if context.pod is not None:
+                    return True
                 self._services.counts.note(GoodCount(service=view.name, name=url, value=1, moment=context.now))
                 return True
         if self._is_met(view):
@@ -398,9 +510,7 @@ class Checks:
             patterns=step.scan.patterns if step.scan is not None else (),
             now=self._clock(),
         )
-        command = run.command.bind(context.names(), namespace=service.namespace)
-        if context.pod is not None and (directed := definition_of(command).at_pod(command, context.pod)) is not None:
-            command, context.reached_pod = directed, True
+        command = context.directed(run.command.bind(context.names(), namespace=service.namespace))
         result = await self._prober.read(
             command, deadline=step.timeout or self._terms.within, probe_context=probe_context
         )

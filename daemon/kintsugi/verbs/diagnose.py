@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from typing_extensions import override
@@ -16,8 +16,10 @@ from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of, single
 from kintsugi.commands.words import namespace_option
+from kintsugi.decisions.recurrence import failed_remedies
 from kintsugi.decisions.remedies import remedy
 from kintsugi.model.command import ObjectCommand, ObjectName, Verb
+from kintsugi.model.outages import Fault
 from kintsugi.model.records import Target
 from kintsugi.model.remedies import (
     ClaimSize,
@@ -96,8 +98,10 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
         facts = await diagnoser.facts(target)
         revisions = await read_revisions(clients, asked, facts, probe_context)
         found = await asyncio.to_thread(diagnose, facts)
-        helps = remedy(found, revisions, state_of(facts, seen))
         cause = next(iter(found.causes), None)
+        fault = Fault.of(cause) if cause is not None else None
+        state = replace(state_of(facts, seen), tried=failed_remedies(seen.tried, fault))
+        helps = remedy(found, revisions, state)
         return Result(
             names={
                 "cause": str(cause.kind) if cause is not None else "",
@@ -143,7 +147,7 @@ def _target(facts: WorkloadFacts, helps: Remedy) -> Mapping[str, str]:
 
 
 def _concerns(helps: Remedy, pod: PodFacts) -> bool:
-    """Return whether a pod's memory limit is raised, or the pod is on the node that is left."""
+    """Return whether a remedy is about a pod: it is named, or on the node that is left."""
     return pod.metadata.name in helps.pods or (helps.kind is RemedyKind.MOVE_PODS and pod.spec.node_name == helps.name)
 
 
@@ -195,7 +199,6 @@ def state_of(facts: WorkloadFacts, seen: OwnWorkload) -> WorkloadState:
         failing=tuple(each.metadata.name for each in reversed(failing)),
         replicas=seen.replicas,
         rests=seen.rests,
-        tried=seen.tried,
         memory=tuple(_memory(facts)),
         claims=tuple(
             ClaimSize(

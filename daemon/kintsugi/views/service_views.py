@@ -20,6 +20,7 @@ from kintsugi.kube.object_cache import Change
 from kintsugi.kube.reflector import Reflector
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision, SeenReplicas
+from kintsugi.model.hosts import Backend, backend_of
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.scope.values import health_names
@@ -164,6 +165,23 @@ class ServiceViews:
             self._warnings[service] = warnings
             self._dirty.add(service)
             self._news.set()
+
+    def backends(self, service: str) -> tuple[Backend, ...]:
+        """Return the pods that take traffic of the Kubernetes Services that lead to a service's pods: of other workloads, too."""
+        view = self.views.get(service)
+        if view is None:
+            return ()
+        leading = leading_services(view.workload, self._kube_services.within(view.service.namespace))
+        behind = {
+            each.target_ref.name
+            for kube_service in leading
+            for part in self._endpoints_of(kube_service)
+            for each in part.endpoints or ()
+            if each.conditions.ready and not each.conditions.terminating and each.target_ref is not None
+        }
+        store = self._caches.pods.store
+        pods = (store.get((view.service.namespace, name)) for name in sorted(behind))
+        return tuple(backend_of(pod, leading) for pod in pods if pod is not None)
 
     def services_of(self, pod: Object) -> tuple[Service, ...]:
         """Return the services whose selector matches this pod."""

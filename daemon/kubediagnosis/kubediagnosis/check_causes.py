@@ -1,11 +1,12 @@
 """StaleConfiguration, NotAnswering and Certificate: pods are ready, and what they answer is wrong, or will be."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from kubediagnosis import answering, evidence_items, last_change, references, words
+from kubediagnosis import answering, evidence_items, last_change, references, services, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence
-from kubediagnosis.facts import ConfigurationFacts, PodFacts, WorkloadFacts
+from kubediagnosis.facts import BackendAnswer, CheckFacts, ConfigurationFacts, PodFacts, WorkloadFacts
 from kubeobjects import predicates
 
 RIGHT_BEFORE = timedelta(minutes=15)
@@ -42,12 +43,16 @@ def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
     """
     Find checks that are not met though pods are ready; the field is what changed right before, else the workload as a whole.
 
-    Of a derived check the pods themselves answer the same request: no change of them helps.
+    Of a derived check the pods themselves answer the same request: no change of them helps. Where pods that were asked by themselves
+    differ, it is of those that do not answer.
     """
     unmet = answering.unmet(facts)
     if not unmet or not answering.serves(facts):
         return
-    first = unmet[0]
+    first = next((each for each in unmet if each.backends), unmet[0])
+    if some := tuple(_of_some(facts, first)):
+        yield from some
+        return
     answer = f": {evidence_items.short(first.answer, 200)}" if first.answer else ""
     if first.through:
         kind, (holder, field) = CauseKind.SERVICE_ROUTING, (first.through, "")
@@ -62,6 +67,64 @@ def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
         confidence=Confidence.LIKELY,
         text=f"{text}{answer}",
         evidence=answering.answers(facts),
+    )
+
+
+def _of_some(facts: WorkloadFacts, check: CheckFacts) -> Iterator[Cause]:
+    """Find what differs between the pods that answer a check by themselves and those that do not; nothing where the workload's all fail."""
+    own = {pod.metadata.name: pod for pod in facts.pods}
+    failing, good = ([each for each in check.backends if each.met is met] for met in (False, True))
+    well = [own[each.pod] for each in good if each.pod in own]
+    if not failing:
+        yield from _between(facts, check, len(good))
+    if not failing or not well:
+        return
+    others: dict[str, list[BackendAnswer]] = defaultdict(list)
+    for each in failing:
+        if each.pod not in own:
+            others[each.workload or f"pod/{each.pod}"].append(each)
+    for holder, found in others.items():
+        text = f"pods of {holder} are behind the same Service, and do not answer the check {check.name} as those of {facts.reference} do"
+        yield _differing(holder, "spec.template" if found[0].workload else "", text, check, found)
+    mine = [each for each in failing if each.pod in own]
+    newest = facts.revisions[0].hash if facts.revisions else ""
+    if (
+        mine
+        and {own[each.pod].template_hash for each in mine} == {newest}
+        and all(each.template_hash != newest for each in well)
+    ):
+        text = f"the pods of the new template do not answer the check {check.name}, and those of the template before do"
+        yield _differing(facts.reference, _newest_field(facts), text, check, mine)
+    elif mine:
+        text = f"{len(mine)} of {len(mine) + len(well)} pods, asked by themselves, do not answer the check {check.name}"
+        yield _differing(f"pod/{mine[0].pod}", "", text, check, mine)
+
+
+def _between(facts: WorkloadFacts, check: CheckFacts, asked: int) -> Iterator[Cause]:
+    """Find a check that is not met, or not always, though all the pods that were asked by themselves answer."""
+    leading = next((services.reference(each) for each in services.leading(facts)), "")
+    if asked and leading:
+        answer = evidence_items.short(check.answer, 200)
+        text = f"each pod answers the check {check.name} by itself, but not every request through {leading} is answered so: {answer}"
+        yield Cause(
+            kind=CauseKind.NOT_ANSWERING,
+            object=leading,
+            field="",
+            confidence=Confidence.LIKELY,
+            text=text,
+            evidence=answering.answers(facts),
+        )
+
+
+def _differing(holder: str, field: str, text: str, check: CheckFacts, failing: Sequence[BackendAnswer]) -> Cause:
+    name = f"check {check.name}"
+    return Cause(
+        kind=CauseKind.NOT_ANSWERING,
+        object=holder,
+        field=field,
+        confidence=Confidence.CERTAIN,
+        text=f"{text}: {evidence_items.short(failing[0].answer, 200)}",
+        evidence=tuple(evidence_items.field(f"pod/{each.pod}", name, each.answer, check.since) for each in failing),
     )
 
 
@@ -143,18 +206,22 @@ def _blamed(facts: WorkloadFacts) -> tuple[str, str]:
     """Return object and field of what changed last before the check was not met: configuration or template, else nothing."""
     until = answering.since(facts) or facts.now
     found: list[tuple[datetime, str, str]] = []
-    revision = facts.revisions[0] if facts.revisions else None
-    changes = last_change.changes(facts)
-    if revision is not None and changes and not revision.returned and _is_right_before(revision.created, until):
+    revision, field = (facts.revisions[0] if facts.revisions else None), _newest_field(facts)
+    if revision is not None and field and not revision.returned and _is_right_before(revision.created, until):
         assert revision.created is not None
-        image = next((each for each in changes if each.endswith(".image")), changes[0])
-        found.append((revision.created, facts.reference, image))
+        found.append((revision.created, facts.reference, field))
     found += [
         (each.changed or facts.now, each.reference, f"data[{each.changed_keys[0]}]" if each.changed_keys else "")
         for each in facts.configurations
         if references.reads(facts.template, each) and _is_new(each, facts) and _is_right_before(each.changed, until)
     ]
     return max(found)[1:] if found else (facts.reference, "")
+
+
+def _newest_field(facts: WorkloadFacts) -> str:
+    """Return what the template in force has changed, an image before all else; "" for nothing."""
+    changes = last_change.changes(facts)
+    return next((each for each in changes if each.endswith(".image")), next(iter(changes), ""))
 
 
 def _is_new(configuration: ConfigurationFacts, facts: WorkloadFacts) -> bool:

@@ -74,10 +74,10 @@ def _is_of_others(facts: WorkloadFacts, cause: Cause) -> bool:
 
 def _is_symptom(facts: WorkloadFacts, cause: Cause) -> bool:
     """Return whether nothing that changed is blamed: all of a workload's pods that show this may do so for another's fault."""
+    if cause.kind is CauseKind.NOT_ANSWERING:
+        return cause.confidence is not Confidence.CERTAIN and cause.object.startswith((facts.reference, "service/"))
     if cause.kind not in SYMPTOMS or cause.object != facts.reference:
         return False
-    if cause.kind is CauseKind.NOT_ANSWERING:
-        return True
     return not last_change.covering(last_change.suspected(facts), cause.field)
 
 

@@ -14,7 +14,7 @@ from kubeobjects.cluster import Event, Node
 from kubeobjects.metadata import Condition
 from kubeobjects.network import KubeService, NetworkPolicy
 from kubeobjects.pods import ContainerStatus, Pod
-from kubeobjects.predicates import START_UP_ALLOWANCE
+from kubeobjects.predicates import START_UP_ALLOWANCE, template_hash
 from kubeobjects.specified import PodMetadata, SpecifiedContainer, SpecifiedPod
 from kubeobjects.storage import PersistentVolumeClaim
 from kubeobjects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
@@ -65,12 +65,23 @@ class HostReference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BackendAnswer:
+    """What a pod behind the Service answered to a check by itself: `workload` is TYPE/NAME of what makes the pod, `answer` why it is not met."""
+
+    pod: str
+    workload: str
+    met: bool
+    answer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckFacts:
     """
     A check of the service, as it was answered last: `answer` is why it is not met, "" where it is.
 
     `since` is when it came to be so, None where that is not known. `through` is the Kubernetes Service by which a derived check
-    asks what the kubelets ask the pods, "" for a check that the document has.
+    asks what the kubelets ask the pods, "" for a check that the document has. `backends` are the answers of pods that were asked
+    by themselves, because not all answers of late were good, or the pods are not all of one template.
     """
 
     name: str
@@ -78,6 +89,7 @@ class CheckFacts:
     answer: str = ""
     since: datetime | None = None
     through: str = ""
+    backends: tuple[BackendAnswer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,8 +177,7 @@ class PodFacts(Pod, frozen=True):
     @property
     def template_hash(self) -> str:
         """Return which template it was made of, "" where no label says so."""
-        labels = self.metadata.labels
-        return labels.get("pod-template-hash") or labels.get("controller-revision-hash", "")
+        return template_hash(self)
 
     @property
     def reference(self) -> str:

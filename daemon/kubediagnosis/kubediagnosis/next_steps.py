@@ -254,6 +254,19 @@ _ROWS: Sequence[_Row] = (
         probe="kubectl logs {object}{n} --all-containers",
     ),
     _Row(
+        types="deployment",
+        field=r"spec\.template",
+        kinds=frozenset({CauseKind.NOT_ANSWERING}),
+        text="Take the pods of {object} away until they answer: those of {workload} do. Who else scales {object} was not read.",
+        commands=("kubectl scale {object}{n} --replicas=0",),
+    ),
+    _Row(
+        types="service",
+        kinds=frozenset({CauseKind.NOT_ANSWERING}),
+        text="Each pod answers by itself, so no command is known: find which of the requests fail, and what is in their way.",
+        probe="kubectl get endpointslices{n} -l kubernetes.io/service-name={name}",
+    ),
+    _Row(
         types=_WORKLOAD,
         kinds=frozenset({CauseKind.NOT_ANSWERING}),
         text="No object is known to be wrong. A restart of all pods may help.",

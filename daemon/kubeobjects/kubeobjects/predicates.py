@@ -172,6 +172,12 @@ def load_balancer_address(service: KubeService) -> str:
     return ""
 
 
+def template_hash(pod: Object) -> str:
+    """Return the label by which a pod's controller identifies its template, "" where it has none."""
+    labels = pod.metadata.labels
+    return labels.get("pod-template-hash") or labels.get("controller-revision-hash", "")
+
+
 def controller_of(target: Object) -> OwnerReference | None:
     """
     Return the controller that creates and recreates the object, None for an object that no controller would recreate.

@@ -7,7 +7,7 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.errors import NotFound
 from kintsugi.model.command import ObjectName
 from kintsugi.model.hosts import PodAddress
-from kintsugi.verbs.check import address_of
+from kintsugi.verbs.check import read_address
 from kubeobjects.resources import PODS, SERVICES
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
@@ -29,7 +29,7 @@ async def of_web_1(uid: str = "") -> PodAddress:
     """Read where the pod is asked."""
     services = (front("web"), front("web-headless", ip="None", target=8081), front("api", selector="api"))
     kube = ClusterOfDicts((PODS, POD), *((SERVICES, each) for each in services))
-    return await address_of(kube, ObjectName(resource=PODS, name="web-1", uid=uid), "production")
+    return await read_address(kube, ObjectName(resource=PODS, name="web-1", uid=uid), "production")
 
 
 @pytest.mark.parametrize(

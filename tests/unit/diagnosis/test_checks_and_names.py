@@ -1,12 +1,14 @@
 """StaleConfiguration, NotAnswering, Certificate and NameResolution: pods are ready, and what they answer is wrong."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence
 from kubediagnosis.facts import (
+    BackendAnswer,
     ConfigurationFacts,
     ConfigurationType,
     HostReference,
@@ -17,7 +19,7 @@ from kubediagnosis.facts import (
 from kubediagnosis.words import resolver_silent, unresolved
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServiceSpec
-from tests.unit.diagnosis.around import met, service, unmet, written
+from tests.unit.diagnosis.around import check, met, service, unmet, written
 from tests.unit.diagnosis.workload import APP, CERTAIN, LIKELY, Workload, ago, crashes, new, old, rolled_out, row, runs
 
 NOT_ANSWERING, STALE, NAME = CauseKind.NOT_ANSWERING, CauseKind.STALE_CONFIGURATION, CauseKind.NAME_RESOLUTION
@@ -32,6 +34,54 @@ def test_a_check_that_is_not_met_without_any_change_is_the_workload_s_with_what_
     (cause,) = unmet(answer="no answer within 2s").causes()
     assert row(cause) == (NOT_ANSWERING, "deployment/web", "", LIKELY)
     assert cause.text.endswith("the check answers fails: no answer within 2s")
+
+
+def asked(answers: str, new: str = "") -> tuple[BackendAnswer, ...]:
+    """Return what the two pods, then that of another workload or the `new` one, have answered by themselves: + or - for each."""
+    pods = [("web-good-1", "deployment/web"), ("web-good-2", "deployment/web")]
+    pods.append((new, "deployment/web") if new else ("next-1", "deployment/web-next"))
+    return tuple(
+        BackendAnswer(pod=pod, workload=workload, met=sign == "+", answer="" if sign == "+" else "HTTP 404")
+        for (pod, workload), sign in zip(pods, answers, strict=False)
+    )
+
+
+def singly(backends: tuple[BackendAnswer, ...], web: Workload | None = None, **facts: Any) -> Workload:
+    """Let a check not be met, and pods have been asked by themselves."""
+    return (web or Workload()).also(checks=(replace(check(), backends=backends),), **facts)
+
+
+@pytest.mark.parametrize(
+    ("answers", "thing", "field", "shown"),
+    [
+        ("++-", "deployment/web-next", "spec.template", ("pod/next-1",)),
+        ("+-", "pod/web-good-2", "", ("pod/web-good-2",)),
+    ],
+    ids=["another workload's", "one of several"],
+)
+def test_pods_that_alone_do_not_answer_are_the_cause(
+    answers: str, thing: str, field: str, shown: tuple[str, ...]
+) -> None:
+    (cause,) = singly(asked(answers)).causes()
+    assert row(cause) == (NOT_ANSWERING, thing, field, CERTAIN)
+    assert tuple(each.object for each in cause.evidence) == shown
+
+
+@pytest.mark.parametrize("answers", ["--+", "---"])
+def test_a_check_that_all_pods_of_the_workload_fail_is_the_workload_s(answers: str) -> None:
+    (cause,) = singly(asked(answers)).causes()
+    assert row(cause) == (NOT_ANSWERING, "deployment/web", "", LIKELY)
+
+
+def test_a_new_template_whose_pods_alone_do_not_answer_is_the_cause_however_long_the_check_fails() -> None:
+    web = new(*IMAGE, runs(seconds=60))
+    (cause, *_) = singly(asked("++-", "web-new-1"), web).causes()
+    assert row(cause) == (NOT_ANSWERING, "deployment/web", "containers[app].image", CERTAIN)
+
+
+def test_what_each_pod_answers_and_not_every_request_is_between_them_and_no_pod_s() -> None:
+    (cause,) = singly(asked("++"), services=(service("front", app="web"),), labels={"app": "web"}).causes()
+    assert row(cause) == (NOT_ANSWERING, "service/front", "", LIKELY)
 
 
 @pytest.mark.parametrize(("seconds", "field"), [(60, "containers[app].image"), (3000, "")], ids=["since", "before"])

@@ -9,12 +9,12 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.recurrence import (
     MOST_SHOWN,
     PastRecovery,
-    RunRemedies,
     failed_remedies,
     recurrence_summary,
     recurring,
+    tried_since,
 )
-from kintsugi.model.history import History, PastRun
+from kintsugi.model.history import History, PastRun, RunRemedies
 from kintsugi.model.outages import Fault, KnownFaults, Superseded
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.remedies import RemedyKind
@@ -201,12 +201,34 @@ def test_remedies_count_back_to_the_first_run_that_helped(states: tuple[str, ...
         RunRemedies(state=IncidentState(state), remedies=frozenset({word}))
         for state, word in zip(states, words, strict=False)
     ]
-    assert len(failed_remedies(runs)) == tried
+    assert len(failed_remedies(runs, None)) == tried
 
 
 DISK = Fault(template="a", kind=CauseKind.VOLUME, object="persistentvolumeclaim/data")
 IMAGE = Fault(template="a", kind=CauseKind.IMAGE_PULL, object="deployment/web", field="containers[web].image")
 ABOUT_DISK = KnownFaults(templates=frozenset({"a"}), causes=frozenset({replace(DISK, template="")}))
+
+
+def test_a_remedy_counts_only_against_the_fault_that_it_was_tried_for() -> None:
+    runs = [RunRemedies(state=IncidentState.FAILED, remedies=frozenset({RemedyKind.RESTART}), faults=ABOUT_DISK)]
+    assert failed_remedies(runs, DISK) == failed_remedies(runs, None) == {RemedyKind.RESTART}
+    assert failed_remedies(runs, IMAGE) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("well", "since"),
+    [
+        (None, moment(minutes=-1440)),
+        ((moment(minutes=-30), moment(minutes=-21)), moment(minutes=-1440)),
+        ((moment(minutes=-30), moment(minutes=-20)), moment(minutes=-30)),
+        ((moment(minutes=-2000), moment()), moment(minutes=-1440)),
+    ],
+    ids=["not seen", "for a short time", "long enough", "for days"],
+)
+def test_what_was_tried_before_the_service_was_well_for_long_enough_was_tried_for_another_problem(
+    well: tuple[datetime, datetime] | None, since: datetime
+) -> None:
+    assert tried_since(well, good_after=timedelta(minutes=10), now=moment()) == since
 
 
 def about_disk(state: IncidentState, *, minutes: float) -> PastRun:

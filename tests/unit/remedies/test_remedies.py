@@ -245,7 +245,15 @@ PODS = {
     "one of the ready pods that do not answer is restarted first": Case(SILENT, CANARY, name="web-1"),
     "one that began before the configuration changed": Case(STALE, CANARY, name="web-2"),
     "a configuration that is wrong is mended by no restart": Case(
-        cause(CauseKind.NOT_ANSWERING, "configmap/settings", "data[url]", ()), HAND_OVER, "the configuration is wrong"
+        cause(CauseKind.NOT_ANSWERING, "configmap/settings", "data[url]", ()),
+        HAND_OVER,
+        "a restart of deployment/web does not help",
+    ),
+    "of pods that alone do not answer only those are restarted": Case(
+        cause(CauseKind.NOT_ANSWERING, "pod/web-2", "", ["pod/web-2"]), CANARY, "no other pod is", name="web-2"
+    ),
+    "pods of another workload behind the Service are left to a person": Case(
+        cause(CauseKind.NOT_ANSWERING, "deployment/web-next", "spec.template", ["pod/next-1"]), HAND_OVER
     ),
     "one of the pods that fail readiness is restarted first": Case(UNREADY, RESTART, state=NONE, name="web-1"),
     "one that shows the cause": Case(

@@ -18,8 +18,8 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
+from kintsugi.model.history import RunRemedies
 from kintsugi.model.records import IncidentState, Phase, RunRecord, Signal, SignalStatus, StepRecord, UndoRecord
-from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.views import ServiceView
 from kintsugi.runner import Journal, RunnerDeps
@@ -110,7 +110,7 @@ class RunBench:
         self.prometheus = ""
         self.began: Signal | None = None
         self.diagnoses: Diagnoses | None = None
-        self.tried: frozenset[RemedyKind] = frozenset()
+        self.tried: tuple[RunRemedies, ...] = ()
         self.found: tuple[Pod, ...] = (pod("web-1"), pod("web-2", ready=False), pod("web-3", ready=False))
         for beginning, answer in (answers or {}).items():
             self.prober.will(beginning, partial(lambda given: given, answer))
@@ -216,12 +216,12 @@ class RunBench:
             pace=self.pace,
             prometheus=self.prometheus,
             diagnoses=self.diagnoses,
-            tried=self.failed_remedies,
+            tried=self.past_remedies,
         )
 
-    async def failed_remedies(self, view: ServiceView) -> frozenset[RemedyKind]:
-        """Return what did not help the service before."""
-        return self.tried if view.name == "web" else frozenset()
+    async def past_remedies(self, view: ServiceView) -> tuple[RunRemedies, ...]:
+        """Return what runs of the service have tried."""
+        return self.tried if view.name == "web" else ()
 
     async def drive_until_cut(self, cut: int) -> bool:
         """Start a process and end it at a moment; False when the run was over before."""

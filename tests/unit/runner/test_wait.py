@@ -8,6 +8,7 @@ import pytest
 from kintsugi.actions.probe import Result
 from kintsugi.errors import CommandError, EvaluationError, Forbidden, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import BOOL, INT, Bindings, Scope
+from kintsugi.model.history import RunRemedies
 from kintsugi.model.records import IncidentState, StepState
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.services import SecretRef
@@ -216,11 +217,11 @@ async def test_a_scan_carries_its_patterns_and_every_look_its_service_s_secrets(
 async def test_a_diagnosis_knows_what_was_tried_and_of_which_workload_the_service_is() -> None:
     steps = "- {id: cause, run: kintsugi diagnose deployment/web}\n- {id: look, run: kubectl get pods}\n"
     bench = RunBench(steps + "- {id: wait, expect: service.healthy, within: 1m}")
-    bench.tried = frozenset({RemedyKind.RESTART_CANARY})
+    bench.tried = (RunRemedies(state=IncidentState.INEFFECTIVE, remedies=frozenset({RemedyKind.RESTART_CANARY})),)
     await bench.drive(healed_at=60)
     diagnosing, looking, *_ = bench.prober.askers
-    assert diagnosing.seen.tried == {RemedyKind.RESTART_CANARY}
-    assert looking.seen.tried == frozenset()
+    assert diagnosing.seen.tried == bench.tried
+    assert looking.seen.tried == ()
     assert (diagnosing.service, diagnosing.seen.reference) == ("web", "deployment/web")
 
 

@@ -25,7 +25,7 @@ from kintsugi.errors import (
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
 from kintsugi.model.good_state import GoodCount
-from kintsugi.model.hosts import PodAddress
+from kintsugi.model.hosts import Backend, PodAddress
 from kintsugi.model.records import Target
 from kintsugi.model.rules import Rule
 from kintsugi.model.views import DerivedCheck, ServiceView
@@ -82,7 +82,7 @@ class ScriptedProber:
         self.at.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.takes)
         answers = {**WELL, **self.wrong}
-        answer = next(answer for beginning, answer in answers.items() if text.startswith(beginning))
+        answer = answers[max((each for each in answers if text.startswith(each)), key=len)]
         if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Mapping)
@@ -124,7 +124,8 @@ def checks(
 ) -> Checks:
     """Make what is tested, over the service that is well or over these."""
     seen = {"views": {view.name: view for view in views or (service(),)}, "counts": CountMemory(), **seen}
-    services = SimpleNamespace(**{"stale_reason": "", "catalog": catalog, "note_check": nothing_noted, **seen})
+    usual = {"stale_reason": "", "catalog": catalog, "note_check": nothing_noted, "backends": lambda _: ()}
+    services = SimpleNamespace(**{**usual, **seen})
     made = Checks(services, looks, told, clock=factories.virtual_clock, terms=terms)  # type: ignore[arg-type]
     made.reload(catalog, Matcher(catalog))
     return made
@@ -393,7 +394,8 @@ REFUSED = ProbeFailed("http://10.0.0.7/health: connection refused")
 class Stage:
     """One service whose pods are ready, and what is asked and told of it."""
 
-    def __init__(self, check: DerivedCheck | None = HEALTH) -> None:
+    def __init__(self, check: DerivedCheck | None = HEALTH, backends: Sequence[Backend] = ()) -> None:
+        self.backends = list(backends)
         self.prober, self.told, self.counts = ScriptedProber(), RecordedAnswers(), CountMemory()
         self.noted: list[bool] = []
         self.views = {"web": replace(factories.view(DERIVED.services["web"]), derived_check=check)}
@@ -401,7 +403,11 @@ class Stage:
 
     def daemon(self) -> None:
         """Begin with a new daemon, which knows what the ledger has."""
-        seen = {"counts": self.counts, "note_check": lambda _service, _check, *, met: self.noted.append(met)}
+        seen = {
+            "counts": self.counts,
+            "note_check": lambda _service, _check, *, met: self.noted.append(met),
+            "backends": lambda _: tuple(self.backends),
+        }
         self.checks = checks(self.prober, self.told, catalog=DERIVED, views=self.views, **seen)  # type: ignore[arg-type]
 
     async def ask(self, answer: object) -> bool | None:
@@ -459,6 +465,93 @@ async def test_an_answer_of_another_address_says_nothing_of_a_new_one() -> None:
     stage.views["web"] = replace(stage.views["web"], derived_check=replace(HEALTH, path="/ready"))
     assert await stage.ask(FAILING) is None
     assert (stage.told.holds, stage.noted) == ([False, True, False], [True, False, True])
+
+
+def backend(name: str, workload: str = "deployment/web", template: str = "a") -> Backend:
+    """Return a pod behind the Service `front`, at an address by its name."""
+    address = PodAddress(name=name, namespace="production", ip=name, ports={("10.0.0.7", 80): 8080})
+    return Backend(address=address, workload=workload, template=template)
+
+
+ALIKE = (backend("web-1"), backend("web-2"))
+
+
+async def answered(backends: Sequence[Backend], *through: object, **pods: object) -> tuple[bool | None, Stage]:
+    """Let the Service answer so, one after the other, and the pods so, by their addresses; return the last answer."""
+    stage = Stage(backends=backends)
+    last = None
+    for answer in (SERVED, *through):
+        alone = {
+            f"curl -H 'Host: 10.0.0.7' -k http://{ip}:": pods.get(ip.replace("-", "_"), SERVED) for ip in ADDRESSES
+        }
+        stage.prober.wrong = {**alone, "curl": answer}
+        last = await stage.checks.ask(RULE)
+    return last, stage
+
+
+ADDRESSES = ("web-1", "web-2", "next-1")
+
+
+async def test_pods_of_one_template_are_not_asked_by_themselves_while_every_answer_is_good() -> None:
+    met, stage = await answered(ALIKE, SERVED, SERVED, web_1=FAILING)
+    assert (met, len(stage.prober.asked)) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    "other", [backend("next-1", "deployment/next"), backend("next-1", template="b")], ids=["workload", "template"]
+)
+async def test_a_pod_of_another_template_behind_the_service_that_does_not_answer_fails_the_check(
+    other: Backend,
+) -> None:
+    met, stage = await answered((*ALIKE, other), SERVED, next_1=FAILING)
+    (found,) = stage.checks.answers("web")
+    assert (met, found.answer) == (False, "pod next-1 by itself: http://10.0.0.7/health: not met (HTTP 503)")
+    assert {each.pod: each.met for each in found.backends} == {"next-1": False, "web-1": True, "web-2": True}
+    assert (stage.told.holds[-1], stage.noted[-1]) == (True, False)
+
+
+async def test_a_good_answer_after_a_bad_one_does_not_hide_the_pod_that_fails() -> None:
+    met, _ = await answered(ALIKE, FAILING, SERVED, web_2=FAILING)
+    assert met is False
+
+
+@pytest.mark.parametrize(
+    ("through", "met"),
+    [
+        ((FAILING, SERVED, SERVED, FAILING, SERVED, FAILING, SERVED), False),
+        ((FAILING, FAILING, FAILING, SERVED), True),
+        ((FAILING, SERVED, FAILING, SERVED), True),
+    ],
+    ids=["a third", "one outage that is over", "two of five"],
+)
+async def test_a_share_of_unmet_answers_counts_where_each_pod_answers_by_itself(
+    through: Sequence[object], met: bool
+) -> None:
+    assert (await answered(ALIKE, *through))[0] is met
+
+
+async def test_answers_of_pods_that_are_gone_count_no_more() -> None:
+    _, stage = await answered(ALIKE, FAILING, SERVED, FAILING, SERVED, FAILING)
+    stage.backends[:] = [backend("web-3")]
+    assert await stage.ask(SERVED) is True
+
+
+async def test_pods_of_a_stateful_set_are_not_asked_by_themselves() -> None:
+    """A replica of a database answers otherwise than its primary."""
+    met, stage = await answered(
+        [replace(each, workload="statefulset/web") for each in ALIKE], FAILING, SERVED, web_1=FAILING
+    )
+    assert (met, len(stage.prober.asked)) == (True, 3)
+
+
+async def test_a_program_is_run_in_no_pod_that_is_asked_by_itself() -> None:
+    steps = "checks:\n  smoke:\n    - {id: ping, run: kubectl exec deployment/web -- redis-cli PING, expect: 'lines == [\"PONG\"]'}\n"
+    looks = ScriptedProber({"kubectl exec": {"lines": []}})
+    catalog = factories.catalog(factories.service_text(more=steps), ON_CHECK, factories.runbook_text())
+    view = factories.view(catalog.services["web"], pods=(factories.pod(),))
+    made = checks(looks, RecordedAnswers(), view, catalog=catalog, backends=lambda _: ALIKE)
+    assert await made.ask(catalog.rules["web-answers"]) is False
+    assert len(looks.asked) == 1
 
 
 async def test_a_service_without_a_probe_to_ask_is_not_asked_and_nothing_is_logged() -> None:

@@ -17,12 +17,12 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, fun
 
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definitions_by_verb, makes_new_pods
-from kintsugi.decisions.recurrence import PastRecovery, RunRemedies
+from kintsugi.decisions.recurrence import PastRecovery
 from kintsugi.ledger.store.rows import columns, read_leniently, read_one, readable, unreadable
 from kintsugi.ledger.store.tables import aborts, diagnoses, incidents, locks, pauses, questions, runs, steps
 from kintsugi.ledger.store.transactions import Windows
 from kintsugi.model.change_limits import Disruptions, LockHolder
-from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
+from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection, RunRemedies
 from kintsugi.model.outages import NO_FAULTS, Fault, KnownFaults
 from kintsugi.model.questions import Question
 from kintsugi.model.records import Incident, IncidentState, Pause, Phase, RunKind, SeenWorkload, StepState
@@ -352,7 +352,7 @@ def read_remedies(connection: Connection, service: str, since: datetime, templat
     A diagnosis of another pod template is passed over ("" is any), and so is a word of another version.
     """
     newest = (
-        select(runs.c.id, runs.c.state, RESUMED)
+        select(runs.c.id, runs.c.incident, runs.c.state, RESUMED)
         .where(runs.c.service == service, runs.c.kind == RunKind.RECOVERY, runs.c.finished >= since)
         .order_by(runs.c.finished.desc())
         .limit(MOST_RUNS)
@@ -369,9 +369,11 @@ def read_remedies(connection: Connection, service: str, since: datetime, templat
         for run, each in results
         if each.get("template") in (template, "", None) or not template
     ]
+    faults = _read_faults(connection, {row.incident for row in found})
     return tuple(
         RunRemedies(
             state=row.state,
+            faults=faults[row.incident],
             remedies=frozenset(
                 RemedyKind(word) for run, word in named if run == row.id and run in changed and word in set(RemedyKind)
             ),

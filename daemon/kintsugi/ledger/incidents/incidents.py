@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from kintsugi.decisions.recurrence import failed_remedies
 from kintsugi.errors import WrongState
 from kintsugi.ledger.good_state import read_scaled_to_zero
 from kintsugi.ledger.incidents.diagnoses import EvidenceRecord, stored_diagnosis, stored_evidence
@@ -55,7 +54,7 @@ from kintsugi.ledger.store.texts import clean, for_people, without_secrets
 from kintsugi.ledger.store.transactions import Aggregate, LedgerWrite, insert_once
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
-from kintsugi.model.history import History, MadeChange, PastRun
+from kintsugi.model.history import History, MadeChange, PastRun, RunRemedies
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import Override
 from kintsugi.model.outages import Fault
@@ -78,7 +77,6 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
-from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.step_path import NOTES_LIKE
 from kintsugi.offload import searched
@@ -312,15 +310,13 @@ class Incidents(Aggregate):
         query = select(func.coalesce(steps.c.finished, steps.c.started, type_=steps.c.started.type)).where(*made)
         return max((each for each in await self._scalars(query) if isinstance(each, datetime)), default=None)
 
-    async def failed_remedies(self, service: str, since: datetime, *, template: str = "") -> frozenset[RemedyKind]:
+    async def past_remedies(self, service: str, since: datetime, *, template: str = "") -> tuple[RunRemedies, ...]:
         """
-        Return the remedies of runs that have ended since then without having helped, under a pod template ("" for any).
+        Return what the runs that have ended since then have tried under a pod template ("" for any), the newest run first.
 
-        None of those before one that helped, or before a person resumed the service.
+        None of those before a person resumed the service.
         """
-        return failed_remedies(
-            await self._store.read(lambda connection: read_remedies(connection, service, since, template))
-        )
+        return await self._store.read(lambda connection: read_remedies(connection, service, since, template))
 
     async def note_needless(self, service: str, fault: Fault, *, since: datetime, until: datetime) -> int:
         """
