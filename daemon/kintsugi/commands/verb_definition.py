@@ -81,7 +81,7 @@ class VerbDefinition(ABC, Generic[C]):
     `has_undo`: a change by it can be undone, whatever its object; `allowed_in_drill`: a drill may change something by it. `sometimes_sends`: its row only looks, but for what `sends`.
     Of what only looks: `diagnoses`: the `text` of its result says what is wrong, and `remedy` what helps, which depends on
     the remedies that earlier runs have tried in vain; `asks_prometheus`: a Prometheus
-    answers it; `reads_logs`: its result are lines of logs, which a step may `scan`; `previewed`: a few requests to the
+    answers it; `reads_logs`: its result are lines of logs, which a step may `scan`; `runs_in_pods`: it runs a program in a pod; `previewed`: a few requests to the
     API server, which the preview of a run makes, too; `allowed_in_page`: a page of an alert may read something by it.
     """
 
@@ -105,6 +105,7 @@ class VerbDefinition(ABC, Generic[C]):
     diagnoses: bool = False
     asks_prometheus: bool = False
     reads_logs: bool = False
+    runs_in_pods: bool = False
     previewed: bool = False
     allowed_in_page: bool = False
 

@@ -24,7 +24,7 @@ from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Bindings, Expression
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.command import Command, Exec
+from kintsugi.model.command import Command
 from kintsugi.model.good_state import GoodCount
 from kintsugi.model.hosts import Backend, PodAddress
 from kintsugi.model.records import Target
@@ -104,9 +104,10 @@ class CheckContext:
         """Return a command that asks the one pod that this is about, where there is one and the command can ask it. Raises Refused."""
         if self.pod is None:
             return command
-        if self.only_routed and isinstance(command, Exec):
+        verb = definition_of(command)
+        if self.only_routed and verb.runs_in_pods:
             raise Refused("it is asked by a program in a pod, and not through a Service")
-        at_pod = definition_of(command).at_pod(command, self.pod)
+        at_pod = verb.at_pod(command, self.pod)
         self.reached_pod = self.reached_pod or at_pod is not None
         return command if at_pod is None else at_pod
 

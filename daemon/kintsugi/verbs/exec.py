@@ -103,6 +103,7 @@ class ExecVerb(ProbeVerb[Exec]):
         passes=True,
     )
     lasts = True
+    runs_in_pods = True
 
     @override
     def words(self, command: Exec) -> Iterator[str]:

@@ -20,7 +20,7 @@ _TLS_KEY = "tls.crt"
 
 def stale_configuration(facts: WorkloadFacts) -> Iterator[Cause]:
     """
-    Find containers that began before a ConfigMap or Secret in their environment changed.
+    Find containers that began before a ConfigMap or Secret changed that they read only at their start.
 
     The cause is certain where the written key is known and existed before. As the reason of an unmet check it is only
     likely. While all checks are met, pods that a rollout is about to replace are ignored. Where a pod with the change
@@ -75,7 +75,7 @@ def _of_some(facts: WorkloadFacts, check: CheckFacts) -> Iterator[Cause]:
     own = {pod.metadata.name: pod for pod in facts.pods}
     failing, good = ([each for each in check.backends if each.met is met] for met in (False, True))
     well = [own[each.pod] for each in good if each.pod in own]
-    if not failing:
+    if not failing and not check.through:
         yield from _between(facts, check, len(good))
     if not failing or not well:
         return
@@ -146,8 +146,8 @@ def certificate(facts: WorkloadFacts) -> Iterator[Cause]:
 
 
 def _began(pod: PodFacts, configuration: ConfigurationFacts) -> datetime | None:
-    """Return when the first of the containers started that have read a ConfigMap or Secret into their environment."""
-    used = [each.field for each in references.in_environment(pod.spec, configuration)]
+    """Return when the first of the containers started that read a ConfigMap or Secret at their start."""
+    used = [each.field for each in references.read_at_start(pod.spec, configuration)]
     starts = [
         status.state.running.started_at
         for status, has_to_end in pod.statuses()
@@ -169,7 +169,7 @@ def _key(pod: PodFacts, configuration: ConfigurationFacts) -> str | None:
     """
     Return the written key that is used, "" where the written key is not known, None where another key was written.
     """
-    used = {each.key for each in references.in_environment(pod.spec, configuration)}
+    used = {each.key for each in references.read_at_start(pod.spec, configuration)}
     if not configuration.changed_keys:
         return ""
     return next((each for each in configuration.changed_keys if each in used or "" in used), None)
@@ -188,7 +188,7 @@ def _stale(
         object=configuration.reference,
         field=f"data[{key}]" if key else "",
         confidence=Confidence.CERTAIN if sure else Confidence.LIKELY,
-        text=f"pods started before {what} in their environment changed, and still use the old values ({changed:%H:%M:%S})",
+        text=f"pods read {what} when they started, before it changed, and still use the old values ({changed:%H:%M:%S})",
         evidence=(
             evidence_items.field(
                 configuration.reference, "metadata.managedFields", f"written: {key or 'data'}", changed

@@ -1,7 +1,7 @@
 """The references of a pod to ConfigMaps, Secrets and their keys, with the field of the template."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubediagnosis.facts import ConfigurationFacts, ConfigurationType
 from kubeobjects.specified import SpecifiedContainer, SpecifiedPod, VolumeItem
@@ -32,9 +32,24 @@ def references(spec: SpecifiedPod) -> tuple[ConfigurationReference, ...]:
     )
 
 
-def in_environment(spec: SpecifiedPod, configuration: ConfigurationFacts) -> tuple[ConfigurationReference, ...]:
-    """Return where a pod takes variables from a ConfigMap or Secret: what it has read at its start, and never again."""
-    return tuple(each for each in _to(spec, configuration) if ".env[" in each.field or ".envFrom[" in each.field)
+def read_at_start(spec: SpecifiedPod, configuration: ConfigurationFacts) -> tuple[ConfigurationReference, ...]:
+    """
+    Return where a container has a ConfigMap or Secret as it was at its start: as variables, and as files of a sub path.
+
+    A container that mounts by a sub path gets no updates (kubernetes.io, ConfigMaps, Mounted ConfigMaps are updated automatically).
+    """
+    named = tuple(_to(spec, configuration))
+    return (
+        *(each for each in named if ".env[" in each.field or ".envFrom[" in each.field),
+        *(
+            replace(each, field=f"{part}[{container.name}].volumeMounts[{mount.name}]")
+            for part, containers in (("initContainers", spec.init_containers), ("containers", spec.containers))
+            for container in containers
+            for mount in container.volume_mounts
+            for each in named
+            if mount.sub_path and each.field.startswith(f"volumes[{mount.name}].")
+        ),
+    )
 
 
 def reads(spec: SpecifiedPod, configuration: ConfigurationFacts) -> bool:

@@ -41,12 +41,18 @@ class EnvironmentSource(PartialObject, frozen=True):
     secret_ref: Name | None = None
 
 
+class VolumeMount(Name, frozen=True):
+    """A volume in a container; with a sub path the kubelet never brings what changes in the volume."""
+
+    sub_path: str = ""
+
+
 class SpecifiedContainer(Container, frozen=True):
     """A container with where its environment comes from."""
 
     env: tuple[Variable, ...] = ()
     env_from: tuple[EnvironmentSource, ...] = ()
-    volume_mounts: tuple[Name, ...] = ()
+    volume_mounts: tuple[VolumeMount, ...] = ()
 
 
 class VolumeItem(PartialObject, frozen=True):

@@ -20,7 +20,20 @@ from kubediagnosis.words import resolver_silent, unresolved
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServiceSpec
 from tests.unit.diagnosis.around import check, met, service, unmet, written
-from tests.unit.diagnosis.workload import APP, CERTAIN, LIKELY, Workload, ago, crashes, new, old, rolled_out, row, runs
+from tests.unit.diagnosis.workload import (
+    APP,
+    CERTAIN,
+    GOOD,
+    LIKELY,
+    Workload,
+    ago,
+    crashes,
+    new,
+    old,
+    rolled_out,
+    row,
+    runs,
+)
 
 NOT_ANSWERING, STALE, NAME = CauseKind.NOT_ANSWERING, CauseKind.STALE_CONFIGURATION, CauseKind.NAME_RESOLUTION
 MAP = ConfigurationType.CONFIG_MAP
@@ -116,6 +129,14 @@ def unread(web: Workload | None = None, seconds: float = 90) -> Workload:
 def test_a_setting_that_nobody_has_read_yet_is_certain_and_the_last_to_be_named() -> None:
     (cause,) = unread().causes()
     assert (row(cause), cause.is_warning) == ((STALE, "configmap/settings", "data[currency]", CERTAIN), True)
+
+
+@pytest.mark.parametrize(("sub_path", "kinds"), [("routes", [STALE]), ("", [])], ids=["by a sub path", "followed"])
+def test_a_file_is_stale_only_where_the_kubelet_never_brings_its_change(sub_path: str, kinds: list[CauseKind]) -> None:
+    web = Workload().change((*APP, "volumeMounts"), [{"name": "routes", "subPath": sub_path}])
+    web.pods = [web.pod("web-good-1", GOOD), web.pod("web-good-2", GOOD)]
+    causes = met(web, configurations=(written("routes", "routes", 90, kind=MAP),)).causes()
+    assert [each.kind for each in causes] == kinds
 
 
 def test_a_pod_that_a_rollout_is_about_to_replace_is_not_stale_while_all_is_answered() -> None:

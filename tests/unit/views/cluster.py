@@ -16,6 +16,7 @@ from kubeobjects.kept import (
     Metadata,
     Namespace,
     Object,
+    ObjectReference,
     OwnerReference,
     Pod,
     PodTemplate,
@@ -170,9 +171,13 @@ class FakeCaches:
         self.caches.services.put(KubeService(metadata=meta, spec=spec))
 
     def point(self, service: str, addresses: Mapping[str, bool]) -> None:
-        """Let a Kubernetes Service have endpoints, each ready or not, on a TCP and a UDP port."""
+        """Let a Kubernetes Service have endpoints, each ready or not, on a TCP and a UDP port: pods that are named as their addresses."""
         endpoints = tuple(
-            Endpoint(addresses=(address,), conditions=EndpointConditions(ready=ready))
+            Endpoint(
+                addresses=(address,),
+                conditions=EndpointConditions(ready=ready),
+                target_ref=ObjectReference(kind="Pod", name=address),
+            )
             for address, ready in addresses.items()
         )
         meta = Metadata(name=f"{service}-1", namespace="production", labels={SERVICE_NAME: service})

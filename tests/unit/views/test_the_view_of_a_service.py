@@ -54,6 +54,16 @@ async def test_a_service_is_reached_at_its_cluster_ip_by_its_tcp_ports_or_at_its
     )
 
 
+async def test_the_pods_behind_a_service_are_those_that_take_its_traffic_of_any_workload() -> None:
+    cluster = whole_cluster()
+    cluster.run("next-1", template="7d4")
+    cluster.point("web-front", {"web-1": True, "next-1": True, "web-2": False, "gone": True})
+    cluster.services.refresh()
+    found = {each.address.name: (each.workload, each.template) for each in cluster.services.backends("web")}
+    assert found == {"next-1": ("deployment/web", "7d4"), "web-1": ("replicaset/web-7d4", "")}
+    assert cluster.services.backends("unknown") == ()
+
+
 @pytest.mark.parametrize(
     ("ready", "endpoints", "serving"),
     [
