@@ -197,6 +197,23 @@ def test_filters_and_names_reach_the_daemon(
     assert operations.asked == [asked]
 
 
+def test_why_shows_what_happens_with_one_service_and_its_newest_incident(
+    kintsugi: CommandLine, operations: FakeOperations
+) -> None:
+    ended = kintsugi("why", "api-service")
+    rows = ended.out.splitlines()
+    assert (ended.code, "held by database" in rows[1], any(each.startswith("inc-1") for each in rows)) == (
+        0,
+        True,
+        True,
+    )
+    assert operations.asked[0] == ("incidents", 1, "api-service", False)
+    told = json.loads(kintsugi("why", "api-service", "-o", "json").out)
+    assert (told["service"]["name"], told["incident"]["id"]) == ("api-service", "inc-2")
+    wrong = kintsugi("why", "api-servce")
+    assert (wrong.code, "did you mean api-service" in wrong.err) == (2, True)
+
+
 def test_an_empty_list_is_said_beside_the_result(kintsugi: CommandLine, operations: FakeOperations) -> None:
     operations.empty = True
     for command in ("incidents", "services", "pauses", "signals", "dead-letters"):

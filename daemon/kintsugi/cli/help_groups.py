@@ -23,6 +23,7 @@ GROUPS = (
         example="kintsugi diagnose deployment/web -n production",
         summaries={
             "services": "Show the daemon, then each service and what happens now.",
+            "why": "Show what happens with a service, and why.",
             "incidents": "List incidents, newest first.",
             "incident": "Show an incident: its cause, its changes, its outcome.",
             "diagnose": "Diagnose a workload now, the likeliest cause first.",

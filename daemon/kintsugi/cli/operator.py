@@ -97,6 +97,17 @@ async def resend(
     return await mutations.resend(connection, letter, yes=yes)
 
 
+async def why(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as `kintsugi services` lists it.")],
+    *,
+    connection: Connection,
+) -> ExitCode:
+    """Show what happens with a service now, what comes next, and its newest incident with the reasons."""
+    from kintsugi.cli import queries
+
+    return await queries.why(connection, service)
+
+
 async def explain(
     service: Annotated[
         str,
@@ -380,7 +391,20 @@ async def drill(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    looks = (incidents, incident, signals, dead_letters, explain, diagnose, manifest, login, canary, services, pauses)
+    looks = (
+        why,
+        incidents,
+        incident,
+        signals,
+        dead_letters,
+        explain,
+        diagnose,
+        manifest,
+        login,
+        canary,
+        services,
+        pauses,
+    )
     for command in (*looks, pause, resume, approve, reject, answer, abort, take, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))
     restore = typer.Typer(

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from kintsugi.cli.tables import (
 from kintsugi.errors import UsageError
 from kintsugi.model.api_types import Explanation
 from kintsugi.model.services import WORKLOAD_FORMS, WorkloadRef
+from kubeobjects.spelling import nearest
 
 COLUMNS = tuple("SINCE" if name == "FOR" else name for name in SERVICES)
 
@@ -92,6 +93,30 @@ async def services(connection: Connection) -> ExitCode:
         else:
             print_note("The rules in force declare no services.")
     return ExitCode.UNREACHABLE if found.daemon.stale else ExitCode.DONE
+
+
+async def why(connection: Connection, service: str) -> ExitCode:
+    """Show what happens with a service now, then its newest incident."""
+    daemon = dial(connection)
+    found = await daemon.services()
+    own = tuple(each for each in found.services if each.name == service)
+    if not own:
+        known = [each.name for each in found.services]
+        meant = nearest(service, known)
+        raise UsageError(
+            f"{service!r}: no such service; {f'did you mean {meant}' if meant else 'kintsugi services lists them'}"
+        )
+    newest = await daemon.incidents(service=service, open_only=False, limit=1)
+    if connection.output is OutputFormat.JSON:
+        emit({"service": own[0], "incident": newest[0] if newest else None})
+        return ExitCode.DONE
+    show_services(replace(found, services=own, stack=None), now=datetime.now(UTC))
+    for each in newest:
+        print_lines([Text()])
+        await IncidentFollower(daemon, each.id, form=connection.output).show()
+    if not newest:
+        print_note("No incident of it is kept.")
+    return ExitCode.DONE
 
 
 async def pauses(connection: Connection) -> ExitCode:
