@@ -52,6 +52,9 @@ async def test_a_person_with_the_link_of_an_incident_rejects_its_plan_on_a_telep
         await sign_in(page, OPERATOR)
         shown = await page.inner_text("main")
         assert (identity in shown, plan in shown, "kubectl scale" in shown) == (True, True, True), shown
+        box = await page.get_by_role("button", name="却下").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= PHONE["height"], "the buttons are in the first screen"
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
 
         await page.get_by_role("button", name="却下").click()
@@ -59,6 +62,7 @@ async def test_a_person_with_the_link_of_an_incident_rejects_its_plan_on_a_telep
         await page.go_back()
         await page.locator("#why").fill("a deploy <b>now</b>")
         await page.get_by_role("button", name="却下").click()
+        assert await page.inner_text(".state") == "cancelled", "the page after an answer shows what came of it"
         ended = await story.closed()
         assert ended["incident"]["state"] == "cancelled"
         [given] = ended["questions"][0]["given"]

@@ -4,10 +4,12 @@ The pages of the console: sign in with an operator's token, read an incident, an
 They need no script. Everything that a page shows of the cluster is escaped, bounded, and without secrets.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import parse_qsl, quote
 
@@ -19,10 +21,11 @@ from kintsugi.console.sessions import LASTS, ConsoleSession, ConsoleSessions
 from kintsugi.console.words import Words, words_for
 from kintsugi.decisions.answers import outcome, whom
 from kintsugi.decisions.incident_summary import summarize, undo_lines
+from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.errors import KintsugiError, UsageError
 from kintsugi.model.api_types import Answerer, AnswerRequest, IncidentDetail, TakeResult
 from kintsugi.model.questions import POSSIBLE, Answer, AnswerSource, Question
-from kintsugi.model.records import ENDED_WELL, Incident
+from kintsugi.model.records import ENDED_WELL, Incident, IncidentState
 from kintsugi.server.answers import status_of
 from kintsugi.server.authentication import IDENTITY, ApiRole, Principal
 from kintsugi.server.bodies import BodyError, BodyReader
@@ -36,6 +39,9 @@ _LISTED = 50
 _LONGEST_LINE = 2000
 _MAX_FORM = 16 * 1024
 _LONGEST_REASON = 500
+_TAKEN_WITHIN, _LOOKS_EVERY = timedelta(seconds=3), timedelta(milliseconds=100)
+"""How long, and how often, the answer to a form waits for what it begins: it is there after milliseconds, if nothing holds it up."""
+
 _NEXT = re.compile(r"/incidents(/[a-z0-9-]{1,100})?", re.ASCII)
 """The pages to which a sign-in leads: no other site, and nothing that acts."""
 
@@ -225,7 +231,19 @@ class Console:
         request = AnswerRequest(path=form.get("path", ""), plan=form["plan"], answer=answer, why=why)
         answerer = Answerer(name=visit.session.name, source=AnswerSource.CONSOLE)
         await self._operations.answer(visit.incident, request, answerer)
+        await self._until_taken(visit.incident)
         return _to(f"{INCIDENTS}/{visit.incident}")
+
+    async def _until_taken(self, incident: str) -> None:
+        """Wait a moment for what an answer begins or ends, so that the next page shows it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TAKEN_WITHIN.total_seconds()):
+                while True:
+                    found = await self._operations.incident(incident, signals=0)
+                    waits = found.incident.state is IncidentState.AWAITING_APPROVAL
+                    if not waits or open_questions(found.questions):
+                        return
+                    await asyncio.sleep(_LOOKS_EVERY.total_seconds())
 
     async def _take(self, visit: _Visit) -> web.Response:
         why = " ".join(visit.form.get("why", "").split())[:_LONGEST_REASON]

@@ -72,6 +72,8 @@ def summarize(detail: IncidentDetail, *, now: datetime) -> IncidentSummary:
     taken = detail.taken is not None
     if incident.state in UNRESOLVED_OUTCOMES and not taken:
         step = _next_step(incident.id, known, changed=changed, restarted=_has_restarted(detail))
+    elif asks and question is None and detail.questions:
+        step = NextStep(text="Nothing: the question is answered, and Kintsugi goes on by the answer.")
     else:
         command = next_command(incident.state, incident.id, incident.service, changed=changed, asked=kind, taken=taken)
         step = NextStep(text="", commands=(command,))

@@ -285,9 +285,7 @@ class Checks:
             return None
         context = self._context(view)
         try:
-            met = await self._answer(rule.check, context)
-            if met is not None and rule.check in self._counted(rule.service):
-                met = await self._with_backends(rule, context, met=met)
+            through = await self._answer(rule.check, context)
         except ResolverFailed:
             # it is the same for every check by a name, and the resolver has logged it once
             self._asked[rule.name] = context.now
@@ -295,14 +293,21 @@ class Checks:
             self._answers.pop(rule.name, None)
             self._report(rule, None, view)
             return None
+        counts = rule.check in self._counted(rule.service)
+        met = await self._by_backends(rule, context) if through and counts else through
         self._asked[rule.name] = context.now
         self._log_change(rule, met, context.why)
         self._keep(rule, met, context)
         # an answer before was about another address where this one does not count yet
-        known = met if rule.check in self._counted(rule.service) else True
+        known = met if counts else True
         if known is not None:
             self._services.note_check(rule.service, rule.check, met=known)
         self._report(rule, known, view)
+        if through is False and counts:
+            # after what is unmet is reported: pods that hang take as long again
+            backends = self._noted(rule, context, met=False)
+            context.backends = await self._ask_backends(rule.check, view, backends)
+            self._keep(rule, met, context)
         return met
 
     async def ask_pod(self, service: str, pod: PodAddress) -> PodAnswer:
@@ -329,23 +334,28 @@ class Checks:
             return PodAnswer(met=None, text=f"no check of {service} asks a pod by itself")
         return PodAnswer(met=True)
 
-    async def _with_backends(self, rule: Rule, context: CheckContext, *, met: bool) -> bool:
+    async def _by_backends(self, rule: Rule, context: CheckContext) -> bool:
         """
-        Return whether a check is met by all that answers it.
+        Return whether a check that a Service meets is met by all that answers it.
 
         A Service hides a pod that answers otherwise than the others: pods of several templates, and all where an answer of late was
         not met, are asked by themselves. Where all of those answer well, a share of unmet answers still counts.
         """
-        backends, recent = self._services.backends(rule.service), self._recent[rule.name]
-        recent.note(met=met, why=context.why, pods=frozenset(each.address.name for each in backends))
+        backends, recent = self._noted(rule, context, met=True), self._recent[rule.name]
         if recent.all_met and len({(each.workload, each.template) for each in backends}) < SEVERAL:
-            return met
+            return True
         context.backends = await self._ask_backends(rule.check, context.view, backends)
         failing = next((each for each in context.backends if not each.met), None)
-        if not met or (failing is None and not recent.fails_often):
-            return met
+        if failing is None and not recent.fails_often:
+            return True
         context.why = f"pod {failing.pod} by itself: {failing.answer}" if failing is not None else recent.fails_often
         return False
+
+    def _noted(self, rule: Rule, context: CheckContext, *, met: bool) -> Sequence[Backend]:
+        """Note what the Service has answered; return the pods behind it."""
+        backends = self._services.backends(rule.service)
+        self._recent[rule.name].note(met=met, why=context.why, pods=frozenset(each.address.name for each in backends))
+        return backends
 
     async def _ask_backends(
         self, check: str, view: ServiceView, backends: Sequence[Backend]
@@ -358,16 +368,17 @@ class Checks:
 
         async def ask(backend: Backend) -> BackendAnswer | None:
             context = self._context(view, backend.address, only_routed=True)
-            met = await self._answer(check, context)
+            try:
+                met = await self._answer(check, context)
+            except ResolverFailed:
+                return None
             if met is None or not context.reached_pod:
                 return None
             answer = "" if met else SECRETS.text(context.why[:LONGEST_ANSWER])
             return BackendAnswer(pod=backend.address.name, workload=backend.workload, met=met, answer=answer)
 
-        if not first or (foremost := await ask(first[0])) is None:
-            return ()
-        answers = await asyncio.gather(*map(ask, first[1:MOST_BACKENDS]))
-        return (foremost, *(each for each in answers if each is not None))
+        answers = await asyncio.gather(*map(ask, first[:MOST_BACKENDS]))
+        return tuple(each for each in answers if each is not None)
 
     async def _answer(self, check: str, context: CheckContext) -> bool | None:
         """Ask a check of the document, else the derived one. Raises ResolverFailed."""
