@@ -92,6 +92,7 @@ be too little.
 """
 
 _LIMIT = re.compile(r"containers\[([^\]]+)\]\.resources\.limits\.memory")
+_CPU_LIMIT = ".resources.limits.cpu"
 _ENDED = ".terminated"
 _CLAIM, _FULL = "persistentvolumeclaim/", "status.capacity[storage]"
 _MEBI = 1024**2
@@ -299,6 +300,13 @@ def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, s
     return RemedyKind.HAND_OVER.because(why)
 
 
+def restart_unless_held_back(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """Return the remedy for pods that fail a probe: none for those that use all the CPU that their template allows."""
+    if cause.field.endswith(_CPU_LIMIT):
+        return RemedyKind.HAND_OVER.because(f"a new pod has the same limit: {cause.text}")
+    return restart(diagnosis, cause, facts, state)
+
+
 def scale_back(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     """Return what helps a workload that somebody has scaled to none: its former replicas, if a person agrees."""
     why = ""
@@ -460,6 +468,8 @@ RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadSta
     CauseKind.NOT_ANSWERING: restart_one,
     CauseKind.STALE_CONFIGURATION: restart_one,
     CauseKind.LIVENESS_PROBE: leave_to_kubelet,
+    CauseKind.READINESS_PROBE: restart_unless_held_back,
+    CauseKind.STARTUP_PROBE: restart_unless_held_back,
     CauseKind.SCALED_TO_ZERO: scale_back,
     CauseKind.NODE: move_pods,
     CauseKind.OUT_OF_MEMORY: raise_memory,

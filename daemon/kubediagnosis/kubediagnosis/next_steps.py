@@ -297,6 +297,13 @@ _ROWS: Sequence[_Row] = (
     ),
     _Row(
         types=_WORKLOAD,
+        field=r".*\.resources\.limits\.cpu",
+        text="Raise the CPU limit of {container}, or let its probe wait longer: at its limit a container answers late.",
+        commands=(_EDIT,),
+        probe="kubectl top pods{own} --containers",
+    ),
+    _Row(
+        types=_WORKLOAD,
         field=r".*\.(?:liveness|readiness|startup)Probe",
         text="Correct the probe, or what answers it.",
         commands=(_EDIT,),

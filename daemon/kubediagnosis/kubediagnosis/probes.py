@@ -5,7 +5,9 @@ ReadinessGate: a pod waits for a condition although its containers are ready.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 from kubediagnosis import evidence_items, last_change, nodes, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence
@@ -13,13 +15,18 @@ from kubediagnosis.facts import PodFacts, WorkloadFacts
 from kubediagnosis.words import ProbeType
 from kubeobjects import predicates
 from kubeobjects.cluster import Event
-from kubeobjects.pods import ContainerStatus
+from kubeobjects.pods import ContainerStatus, Probe
+from kubeobjects.quantities import quantity, whole
+from kubeobjects.specified import SpecifiedContainer
 
 LATELY = timedelta(minutes=15)
 """An Event of a probe that is older says nothing of now: the longest pause between two starts of a container is 5 minutes."""
 
-_TOLD_TO_END = frozenset({0, 128 + 9, 128 + 15})
+TOLD_TO_END = frozenset({0, 128 + 9, 128 + 15})
 """The exit codes of a container that the kubelet ends: by itself when it was asked to, or by SIGKILL or SIGTERM."""
+
+AT_ITS_LIMIT = Decimal("0.9")
+"""The share of its CPU limit from which a container is taken to be held back by it: what is measured is a mean of half a minute."""
 
 _ONCE_IS_CHANCE = 2
 """So often has a probe to end a container before it is more than one that hung once."""
@@ -139,17 +146,60 @@ def _cause(
     if probe is not ProbeType.LIVENESS:
         state = [evidence_items.not_ready(pod, status)]
     else:
-        state = [evidence_items.ended(pod, status, end)] if end is not None and end.exit_code in _TOLD_TO_END else []
+        state = [evidence_items.ended(pod, status, end)] if end is not None and end.exit_code in TOLD_TO_END else []
+    member = pod.field_of(status.name)
+    field, container = f"{member}.{probe.value}", pod.container(status.name)
     output = f": {evidence_items.short(answer, 200)}" if answer else ""
     own = (each for each in facts.running_logs if (each.pod, each.container) == (pod.metadata.name, status.name))
     log = next((each for each in own if words.is_error(each.line)), None)
     says = f"; its log says: {evidence_items.short(log.line, 200)}" if log is not None else ""
     does = "is restarted because it fails" if kills else "fails"
-    return Cause(
+    text = f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}{says}"
+    evidence = (*seen, *state, *([evidence_items.log_line(pod, log)] if log is not None else []))
+    found = Cause(
         kind=kind,
         object=pod.reference if last_change.is_alone(facts, pod) and not kills else facts.reference,
-        field=f"{pod.field_of(status.name)}.{probe.value}",
+        field=field,
         confidence=Confidence.CERTAIN if seen and state else Confidence.LIKELY,
-        text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}{says}",
-        evidence=(*seen, *state, *([evidence_items.log_line(pod, log)] if log is not None else [])),
+        text=text,
+        evidence=evidence,
     )
+    used, limit = _cpu(facts, pod, status.name)
+    if not limit or used < AT_ITS_LIMIT * limit or last_change.covering(last_change.suspected(facts), field):
+        return found
+    asked = _probe(container, probe)
+    waits = f", and the probe waits {asked.timeout_seconds} s for an answer" if asked is not None else ""
+    shown = f"{whole(used * 1000)}m of its CPU limit of {whole(limit * 1000)}m"
+    return replace(
+        found,
+        object=facts.reference,
+        field=f"{member}.resources.limits.cpu",
+        confidence=Confidence.LIKELY,
+        text=f"{text}; it uses {shown}{waits}",
+        evidence=(*evidence, evidence_items.field(pod.reference, f"usage of {status.name}", f"cpu {shown}")),
+    )
+
+
+def _probe(container: SpecifiedContainer | None, probe: ProbeType) -> Probe | None:
+    if container is None:
+        return None
+    each = {
+        ProbeType.LIVENESS: container.liveness_probe,
+        ProbeType.READINESS: container.readiness_probe,
+        ProbeType.STARTUP: container.startup_probe,
+    }
+    return each[probe]
+
+
+def _cpu(facts: WorkloadFacts, pod: PodFacts, name: str) -> tuple[Decimal, Decimal]:
+    """Return the cores that a container used last, and its limit: 0 where one is not known."""
+    container = pod.container(name)
+    limit = container.resources.limits.get("cpu") if container is not None else None
+    used = (
+        each.usage.get("cpu")
+        for measured in facts.usage
+        if measured.metadata.name == pod.metadata.name
+        for each in measured.containers
+        if each.name == name
+    )
+    return quantity(next(used, None)), quantity(limit)

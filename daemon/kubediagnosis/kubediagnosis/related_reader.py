@@ -26,6 +26,7 @@ from kubediagnosis.facts import (
     WorkloadFacts,
 )
 from kubediagnosis.ports import KubeReader
+from kubediagnosis.probes import TOLD_TO_END
 from kubeobjects import predicates, unstructured
 from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
 from kubeobjects.metadata import Metadata
@@ -233,14 +234,17 @@ class RelatedReader(TolerantReads):
         return tuple(each for each in found if each is not None)
 
     async def _usage(self, known: WorkloadFacts) -> tuple[PodMetrics, ...]:
-        """Read what containers used last, where one was ended for its memory and there are metrics."""
+        """Read what containers used last, where a pod is not ready, or a container was ended, for its memory or by its probe."""
         ends = (
             end
             for pod in known.pods
             for status, _ in pod.statuses()
             for end in (status.state.terminated, status.last_state.terminated)
         )
-        if not any(end is not None and end.reason == _OOM for end in ends):
+        is_ready = all(predicates.ready(pod) for pod in last_change.living(known))
+        if is_ready and not any(
+            end is not None and (end.reason == _OOM or end.exit_code in TOLD_TO_END) for end in ends
+        ):
             return ()
         try:
             labels = services.as_labels(known.selector)

@@ -9,10 +9,13 @@ from kintsugi.decisions.remedies import is_hint
 from kubediagnosis.causes import CauseKind, Confidence
 from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, HostReference, LogFacts
 from kubediagnosis.words import error_line
+from kubeobjects.metadata import Metadata
+from kubeobjects.workloads import ContainerMetrics, PodMetrics
 from tests.unit.diagnosis.around import written
 from tests.unit.diagnosis.workload import (
     APP,
     CERTAIN,
+    GOOD,
     LIKELY,
     UNREADY,
     Json,
@@ -206,6 +209,23 @@ def test_a_liveness_probe_that_only_events_blame_is_likely_and_no_reason_to_roll
     web = by_liveness(runs(restarts=3, seconds=5, ended=ends(1)))
     (cause,) = (each for each in web.causes() if each.kind is CauseKind.LIVENESS_PROBE)
     assert (cause.confidence, is_hint(cause)) == (LIKELY, True)
+
+
+@pytest.mark.parametrize(
+    ("used", "field"),
+    [("460m", "containers[app].resources.limits.cpu"), ("300m", "containers[app].readinessProbe")],
+    ids=["at its limit", "below it"],
+)
+def test_a_probe_that_a_container_at_its_cpu_limit_fails_is_handed_over_with_what_it_uses(
+    used: str, field: str
+) -> None:
+    web = Workload().change((*APP, "resources"), {"limits": {"cpu": "500m"}})
+    web.pods = [web.pod(each, GOOD, app=runs(ready=False)) for each in ("web-good-1", "web-good-2")]
+    measured = ContainerMetrics(name="app", usage={"cpu": used})
+    usage = (PodMetrics(metadata=Metadata(name="web-good-1"), containers=(measured,)),)
+    (cause, *_) = (each for each in web.also(usage=usage).causes() if each.field == field)
+    assert (cause.kind, cause.object) == (CauseKind.READINESS_PROBE, "deployment/web")
+    assert ("uses 460m of its CPU limit of 500m, and the probe waits 1 s" in cause.text) is field.endswith(".cpu")
 
 
 UNSTARTED = waits("PodInitializing")

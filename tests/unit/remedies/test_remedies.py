@@ -256,6 +256,9 @@ PODS = {
         cause(CauseKind.NOT_ANSWERING, "deployment/web-next", "spec.template", ["pod/next-1"]), HAND_OVER
     ),
     "one of the pods that fail readiness is restarted first": Case(UNREADY, RESTART, state=NONE, name="web-1"),
+    "no pod whose container uses all the CPU that its template allows": Case(
+        replace(UNREADY, field="containers[web].resources.limits.cpu"), HAND_OVER, "the same limit", state=NONE
+    ),
     "one that shows the cause": Case(
         cause(CauseKind.CONTAINER_EXIT, shown_by=["pod/web-2"]), RESTART, state=NONE, name="web-2"
     ),
