@@ -65,9 +65,9 @@ class Application:
             return
         changed = [each for each in self._configuration() if self._differs(each)]
         dirty = [each for each in self._workloads() if self._is_touched(each, changed)]
+        self._remove_foreign()  # a Deployment beside one may have pods with the labels of its own
         for each in dirty:
             self._remove(each)
-        self._remove_foreign()
         for each in changed:
             self._put_back(each)
         self.cluster.apply(*(each for each in self.objects if each["kind"] in _VOLUMES), *dirty)
