@@ -10,6 +10,7 @@ A remedy that did not help against this problem is not tried again.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from kintsugi.model.remedies import (
@@ -281,12 +282,8 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
             tuple(each for each in state.serving if each in shown) if cause.object.startswith(_POD) else state.serving
         )
         what = "the others follow only if that pod answers" if len(pods) > 1 else "no other pod is"
-        return Remedy(
-            kind=RemedyKind.RESTART_CANARY,
-            reason=f"one pod is restarted first; {what}: {cause.text}",
-            name=_first(cause, state.serving),
-            pods=pods,
-        )
+        why = f"one pod is restarted first; {what}: {cause.text}"
+        return replace(RemedyKind.RESTART_CANARY.because(why, name=_first(cause, state.serving)), pods=pods)
     if diagnosis.object.startswith(_DEPLOYMENT) and not facts.managers:
         why = f"a new pod becomes ready before the only pod is deleted: {cause.text}"
         return RemedyKind.ROLLOUT_RESTART.because(why, name=state.serving[0])
@@ -300,9 +297,9 @@ def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, s
     return RemedyKind.HAND_OVER.because(why)
 
 
-def restart_unless_held_back(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+def restart_unless_throttled(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     """Return the remedy for pods that fail a probe: none for those that use all the CPU that their template allows."""
-    if cause.field.endswith(_CPU_LIMIT):
+    if cause.field.endswith(_CPU_LIMIT) and not is_unproven(facts):
         return RemedyKind.HAND_OVER.because(f"a new pod has the same limit: {cause.text}")
     return restart(diagnosis, cause, facts, state)
 
@@ -468,8 +465,8 @@ RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadSta
     CauseKind.NOT_ANSWERING: restart_one,
     CauseKind.STALE_CONFIGURATION: restart_one,
     CauseKind.LIVENESS_PROBE: leave_to_kubelet,
-    CauseKind.READINESS_PROBE: restart_unless_held_back,
-    CauseKind.STARTUP_PROBE: restart_unless_held_back,
+    CauseKind.READINESS_PROBE: restart_unless_throttled,
+    CauseKind.STARTUP_PROBE: restart_unless_throttled,
     CauseKind.SCALED_TO_ZERO: scale_back,
     CauseKind.NODE: move_pods,
     CauseKind.OUT_OF_MEMORY: raise_memory,

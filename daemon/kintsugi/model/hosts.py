@@ -88,10 +88,7 @@ def _ports(service: KubeService, pod: Pod) -> Iterator[tuple[tuple[str, int], in
     selector = service.spec.selector
     if not selector or not selector.items() <= pod.metadata.labels.items():
         return
-    named = {each.name: each.container_port for container in pod.spec.containers for each in container.ports}
     names = [each for each in (service.metadata.name, service.spec.cluster_ip) if each not in ("", "None")]
     for port in service.spec.ports:
-        target = port.target_port or port.port
-        leads = target if isinstance(target, int) else named.get(target, 0)
-        if leads:
+        if leads := port.number_in(pod.spec):
             yield from (((name, port.port), leads) for name in names)

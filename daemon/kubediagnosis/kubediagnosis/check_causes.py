@@ -50,8 +50,8 @@ def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
     if not unmet or not answering.serves(facts):
         return
     first = next((each for each in unmet if each.backends), unmet[0])
-    if some := tuple(_of_some(facts, first)):
-        yield from some
+    if found := tuple(_by_single_pods(facts, first)):
+        yield from found
         return
     answer = f": {evidence_items.short(first.answer, 200)}" if first.answer else ""
     if first.through:
@@ -70,13 +70,13 @@ def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
     )
 
 
-def _of_some(facts: WorkloadFacts, check: CheckFacts) -> Iterator[Cause]:
+def _by_single_pods(facts: WorkloadFacts, check: CheckFacts) -> Iterator[Cause]:
     """Find what differs between the pods that answer a check by themselves and those that do not; nothing where the workload's all fail."""
     own = {pod.metadata.name: pod for pod in facts.pods}
     failing, good = ([each for each in check.backends if each.met is met] for met in (False, True))
     well = [own[each.pod] for each in good if each.pod in own]
     if not failing and not check.through:
-        yield from _between(facts, check, len(good))
+        yield from _behind_service(facts, check, len(good))
     if not failing or not well:
         return
     others: dict[str, list[BackendAnswer]] = defaultdict(list)
@@ -85,7 +85,7 @@ def _of_some(facts: WorkloadFacts, check: CheckFacts) -> Iterator[Cause]:
             others[each.workload or f"pod/{each.pod}"].append(each)
     for holder, found in others.items():
         text = f"pods of {holder} are behind the same Service, and do not answer the check {check.name} as those of {facts.reference} do"
-        yield _differing(holder, "spec.template" if found[0].workload else "", text, check, found)
+        yield _of_pods(holder, "spec.template" if found[0].workload else "", text, check, found)
     mine = [each for each in failing if each.pod in own]
     newest = facts.revisions[0].hash if facts.revisions else ""
     if (
@@ -94,13 +94,13 @@ def _of_some(facts: WorkloadFacts, check: CheckFacts) -> Iterator[Cause]:
         and all(each.template_hash != newest for each in well)
     ):
         text = f"the pods of the new template do not answer the check {check.name}, and those of the template before do"
-        yield _differing(facts.reference, _newest_field(facts), text, check, mine)
+        yield _of_pods(facts.reference, _newest_field(facts), text, check, mine)
     elif mine:
         text = f"{len(mine)} of {len(mine) + len(well)} pods, asked by themselves, do not answer the check {check.name}"
-        yield _differing(f"pod/{mine[0].pod}", "", text, check, mine)
+        yield _of_pods(f"pod/{mine[0].pod}", "", text, check, mine)
 
 
-def _between(facts: WorkloadFacts, check: CheckFacts, asked: int) -> Iterator[Cause]:
+def _behind_service(facts: WorkloadFacts, check: CheckFacts, asked: int) -> Iterator[Cause]:
     """Find a check that is not met, or not always, though all the pods that were asked by themselves answer."""
     leading = next((services.reference(each) for each in services.leading(facts)), "")
     if asked and leading:
@@ -116,7 +116,7 @@ def _between(facts: WorkloadFacts, check: CheckFacts, asked: int) -> Iterator[Ca
         )
 
 
-def _differing(holder: str, field: str, text: str, check: CheckFacts, failing: Sequence[BackendAnswer]) -> Cause:
+def _of_pods(holder: str, field: str, text: str, check: CheckFacts, failing: Sequence[BackendAnswer]) -> Cause:
     name = f"check {check.name}"
     return Cause(
         kind=CauseKind.NOT_ANSWERING,

@@ -136,7 +136,7 @@ def peer(facts: WorkloadFacts) -> Peer:
         namespace=facts.namespace,
         labels=facts.labels,
         namespace_labels=facts.namespace_labels,
-        ports=services.named_ports(facts.template),
+        ports=facts.template.named_ports,
         addresses=tuple(pod.status.pod_ip for pod in facts.pods if pod.status.pod_ip),
     )
 
@@ -144,7 +144,7 @@ def peer(facts: WorkloadFacts) -> Peer:
 def _denied(facts: WorkloadFacts, source: Peer, upstream: WorkloadFacts) -> tuple[str, Sequence[NetworkPolicy]] | None:
     """Return what denies each port of the upstream that is needed: those that a variable names, else all that its Services have."""
     every = [
-        (service, port, services.number_of(port, upstream.template))
+        (service, port, port.number_in(upstream.template))
         for service in services.leading(upstream)
         for port in service.spec.ports
         if port.protocol == "TCP"

@@ -15,7 +15,7 @@ from kubediagnosis.facts import PodFacts, WorkloadFacts
 from kubediagnosis.words import ProbeType
 from kubeobjects import predicates
 from kubeobjects.cluster import Event
-from kubeobjects.pods import ContainerStatus, Probe
+from kubeobjects.pods import ContainerStatus
 from kubeobjects.quantities import quantity, whole
 from kubeobjects.specified import SpecifiedContainer
 
@@ -26,7 +26,7 @@ TOLD_TO_END = frozenset({0, 128 + 9, 128 + 15})
 """The exit codes of a container that the kubelet ends: by itself when it was asked to, or by SIGKILL or SIGTERM."""
 
 AT_ITS_LIMIT = Decimal("0.9")
-"""The share of its CPU limit from which a container is taken to be held back by it: what is measured is a mean of half a minute."""
+"""The share of its CPU limit from which a container is taken to be throttled: what is measured is a mean of half a minute."""
 
 _ONCE_IS_CHANCE = 2
 """So often has a probe to end a container before it is more than one that hung once."""
@@ -147,54 +147,51 @@ def _cause(
         state = [evidence_items.not_ready(pod, status)]
     else:
         state = [evidence_items.ended(pod, status, end)] if end is not None and end.exit_code in TOLD_TO_END else []
-    member = pod.field_of(status.name)
-    field, container = f"{member}.{probe.value}", pod.container(status.name)
     output = f": {evidence_items.short(answer, 200)}" if answer else ""
     own = (each for each in facts.running_logs if (each.pod, each.container) == (pod.metadata.name, status.name))
     log = next((each for each in own if words.is_error(each.line)), None)
     says = f"; its log says: {evidence_items.short(log.line, 200)}" if log is not None else ""
     does = "is restarted because it fails" if kills else "fails"
-    text = f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}{says}"
-    evidence = (*seen, *state, *([evidence_items.log_line(pod, log)] if log is not None else []))
     found = Cause(
         kind=kind,
         object=pod.reference if last_change.is_alone(facts, pod) and not kills else facts.reference,
-        field=field,
+        field=f"{pod.field_of(status.name)}.{probe.value}",
         confidence=Confidence.CERTAIN if seen and state else Confidence.LIKELY,
-        text=text,
-        evidence=evidence,
+        text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}{says}",
+        evidence=(*seen, *state, *([evidence_items.log_line(pod, log)] if log is not None else [])),
     )
-    used, limit = _cpu(facts, pod, status.name)
-    if not limit or used < AT_ITS_LIMIT * limit or last_change.covering(last_change.suspected(facts), field):
+    container = pod.container(status.name)
+    return found if container is None else _with_limit(facts, pod, container, probe, found)
+
+
+def _with_limit(
+    facts: WorkloadFacts, pod: PodFacts, container: SpecifiedContainer, probe: ProbeType, found: Cause
+) -> Cause:
+    """Return the cause with the container's CPU limit in the place of its probe, where it uses that up, and no other change is suspected."""
+    used, limit = _cpu_used(facts, pod, container.name), quantity(container.resources.limits.get("cpu"))
+    field, suspected = f"{pod.field_of(container.name)}.resources.limits.cpu", last_change.suspected(facts, pod)
+    if not limit or used < AT_ITS_LIMIT * limit or (suspected and not last_change.covering(suspected, field)):
         return found
-    asked = _probe(container, probe)
+    probes = {
+        ProbeType.LIVENESS: container.liveness_probe,
+        ProbeType.READINESS: container.readiness_probe,
+        ProbeType.STARTUP: container.startup_probe,
+    }
+    asked = probes[probe]
     waits = f", and the probe waits {asked.timeout_seconds} s for an answer" if asked is not None else ""
     shown = f"{whole(used * 1000)}m of its CPU limit of {whole(limit * 1000)}m"
     return replace(
         found,
         object=facts.reference,
-        field=f"{member}.resources.limits.cpu",
+        field=field,
         confidence=Confidence.LIKELY,
-        text=f"{text}; it uses {shown}{waits}",
-        evidence=(*evidence, evidence_items.field(pod.reference, f"usage of {status.name}", f"cpu {shown}")),
+        text=f"{found.text}; it uses {shown}{waits}",
+        evidence=(*found.evidence, evidence_items.field(pod.reference, f"usage of {container.name}", f"cpu {shown}")),
     )
 
 
-def _probe(container: SpecifiedContainer | None, probe: ProbeType) -> Probe | None:
-    if container is None:
-        return None
-    each = {
-        ProbeType.LIVENESS: container.liveness_probe,
-        ProbeType.READINESS: container.readiness_probe,
-        ProbeType.STARTUP: container.startup_probe,
-    }
-    return each[probe]
-
-
-def _cpu(facts: WorkloadFacts, pod: PodFacts, name: str) -> tuple[Decimal, Decimal]:
-    """Return the cores that a container used last, and its limit: 0 where one is not known."""
-    container = pod.container(name)
-    limit = container.resources.limits.get("cpu") if container is not None else None
+def _cpu_used(facts: WorkloadFacts, pod: PodFacts, name: str) -> Decimal:
+    """Return the cores that a container used last, 0 where that was not measured."""
     used = (
         each.usage.get("cpu")
         for measured in facts.usage
@@ -202,4 +199,4 @@ def _cpu(facts: WorkloadFacts, pod: PodFacts, name: str) -> tuple[Decimal, Decim
         for each in measured.containers
         if each.name == name
     )
-    return quantity(next(used, None)), quantity(limit)
+    return quantity(next(used, None))

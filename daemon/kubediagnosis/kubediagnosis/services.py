@@ -45,23 +45,10 @@ def is_own(facts: WorkloadFacts, service: KubeService) -> bool:
     return bool(facts.selector) and facts.selector.items() <= service.spec.selector.items()
 
 
-def named_ports(template: SpecifiedPod) -> Mapping[str, int]:
-    """Return the ports of all containers by name."""
-    containers = (*template.init_containers, *template.containers)
-    return {port.name: port.container_port for each in containers for port in each.ports if port.name}
-
-
 def numbers(template: SpecifiedPod) -> frozenset[int]:
     """Return the numbers of all ports that containers say they listen on."""
     containers = (*template.init_containers, *template.containers)
     return frozenset(port.container_port for each in containers for port in each.ports)
-
-
-def number_of(port: ServicePort, template: SpecifiedPod) -> int:
-    """Return the number that a Service's port leads to, 0 where it is a name that no container has; an absent one is the port's own."""
-    if isinstance(port.target_port, str):
-        return named_ports(template).get(port.target_port, 0)
-    return port.target_port or port.port
 
 
 def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -75,9 +62,9 @@ def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
         return
     for service in leading(facts):
         for port in service.spec.ports:
-            if isinstance(port.target_port, str) or number_of(port, facts.template) in listed:
+            if isinstance(port.target_port, str) or port.number_in(facts.template) in listed:
                 continue
-            name, number = service.metadata.name, number_of(port, facts.template)
+            name, number = service.metadata.name, port.number_in(facts.template)
             field, listens = _target_port(port), ", ".join(map(str, sorted(listed)))
             text = f"Service {name} routes to port {number}, but the containers listen on {listens}"
             proof = (

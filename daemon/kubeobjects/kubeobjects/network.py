@@ -5,6 +5,7 @@ from typing import ClassVar
 import msgspec
 
 from kubeobjects.metadata import LabelSelector, Object, ObjectReference, PartialObject
+from kubeobjects.pods import PodSpec
 
 
 class ServicePort(PartialObject, frozen=True):
@@ -15,6 +16,12 @@ class ServicePort(PartialObject, frozen=True):
     target_port: int | str = 0
     protocol: str = "TCP"
     node_port: int = 0
+
+    def number_in(self, pod: PodSpec) -> int:
+        """Return the number of a pod's port that it leads to, 0 where it is a name that no container has."""
+        if isinstance(self.target_port, str):
+            return pod.named_ports.get(self.target_port, 0)
+        return self.target_port or self.port
 
 
 class ServiceSpec(PartialObject, frozen=True):

@@ -101,6 +101,12 @@ class PodSpec(PartialObject, frozen=True):
     volumes: tuple[Volume, ...] = ()
     readiness_gates: tuple[ReadinessGate, ...] = ()
 
+    @property
+    def named_ports(self) -> dict[str, int]:
+        """Return the ports of all containers by name."""
+        containers = (*self.init_containers, *self.containers)
+        return {port.name: port.container_port for each in containers for port in each.ports if port.name}
+
 
 class ContainerStateWaiting(PartialObject, frozen=True):
     """The reason for which a container does not run yet (ContainerCreating, CrashLoopBackOff, ImagePullBackOff, …)."""

@@ -1,5 +1,6 @@
 """ContainerStart, ContainerExit, OutOfMemory, InitContainer and the three probes, each with what looks like it."""
 
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from tests.unit.diagnosis.workload import (
     CERTAIN,
     GOOD,
     LIKELY,
+    TEMPLATE,
     UNREADY,
     Json,
     Workload,
@@ -226,6 +228,26 @@ def test_a_probe_that_a_container_at_its_cpu_limit_fails_is_handed_over_with_wha
     (cause, *_) = (each for each in web.also(usage=usage).causes() if each.field == field)
     assert (cause.kind, cause.object) == (CauseKind.READINESS_PROBE, "deployment/web")
     assert ("uses 460m of its CPU limit of 500m, and the probe waits 1 s" in cause.text) is field.endswith(".cpu")
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "field"),
+    [
+        ({"limits": {"cpu": "500m"}}, ((*APP, "image"), "shop:2"), "containers[app].readinessProbe"),
+        ({}, ((*APP, "resources"), {"limits": {"cpu": "500m"}}), "containers[app].resources.limits.cpu"),
+    ],
+    ids=["an old limit", "a limit of its own"],
+)
+def test_a_new_template_that_is_not_ready_is_excused_by_no_limit_that_it_has_not_set(
+    before: Json, changed: tuple[tuple[str | int, ...], object], field: str
+) -> None:
+    template = deepcopy(TEMPLATE)
+    template["spec"]["containers"][0]["resources"] = before
+    measured = ContainerMetrics(name="app", usage={"cpu": "500m"})
+    usage = (PodMetrics(metadata=Metadata(name="web-new-1"), containers=(measured,)),)
+    web = Workload(template=template, more={"usage": usage}).change(*changed)
+    (cause,) = web.roll_out(runs(ready=False, seconds=600)).causes()
+    assert (cause.kind, cause.field) == (CauseKind.READINESS_PROBE, field)
 
 
 UNSTARTED = waits("PodInitializing")

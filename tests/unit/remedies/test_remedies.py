@@ -259,6 +259,9 @@ PODS = {
     "no pod whose container uses all the CPU that its template allows": Case(
         replace(UNREADY, field="containers[web].resources.limits.cpu"), HAND_OVER, "the same limit", state=NONE
     ),
+    "a template that was never good is not excused by that": Case(
+        replace(UNREADY, field="containers[web].resources.limits.cpu"), RESTART, facts=NEW, state=NONE
+    ),
     "one that shows the cause": Case(
         cause(CauseKind.CONTAINER_EXIT, shown_by=["pod/web-2"]), RESTART, state=NONE, name="web-2"
     ),
