@@ -1,14 +1,18 @@
 """What became of a fault: the end that a daemon brought about, held to the one that the page expects, and to what it wrote for that."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+from kintsugi.decisions.incident_summary import summarize
+from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.records import IncidentState
 from kubediagnosis.causes import CauseKind, Diagnosis
 from tests.faults.beside import Beside
@@ -16,6 +20,7 @@ from tests.faults.judge import Named, expected_of, named, target_of
 from tests.faults.page import NONE, Row
 from tests.faults.perform import Performance
 from tests.harness.audit import AuditEvent
+from tests.harness.cluster import KubectlError
 from tests.harness.waiting import WaitedTooLongError, wait_for
 
 Json = Mapping[str, Any]
@@ -131,8 +136,37 @@ def conclude(ending: Ending) -> Ending:
         _hold_to_cause(ending)
     if kind == HEALED:
         _recovered(ending)
+    if kind == HANDED_OVER:
+        _try_what_is_offered(ending)
     ending.problems += wrongly_written(ending.row, ending.made.workload, ending.writes)
     return ending
+
+
+def _try_what_is_offered(ending: Ending) -> None:
+    """Let the API server judge each command that a person is offered, without a change; write down which it refuses."""
+    for one in ending.incidents:
+        detail = msgspec.convert(ending.daemon.incident(one["id"]), IncidentDetail)
+        for command in summarize(detail, now=datetime.now(UTC)).next:
+            if (words := without_change(command)) is None:
+                continue
+            try:
+                ending.made.stage.cluster.kubectl(*words)
+            except KubectlError as error:
+                ending.problems.append(f"offered and refused: {command}: {' '.join(str(error).split())}")
+
+
+def without_change(command: str) -> Sequence[str] | None:
+    """
+    Return the words after kubectl by which a command is judged without a change; None for another program's.
+
+    Without a dry run of its own, the object is read: `kubectl edit` is a person's, and a restart or resume is no patch that fails.
+    """
+    program, *words = shlex.split(command)
+    if program != "kubectl":
+        return None
+    if words[0] == "edit" or words[:2] in (["rollout", "restart"], ["rollout", "resume"]):
+        return ["get", *words[1 if words[0] == "edit" else 2 :]]
+    return [*words, "--dry-run=server"]
 
 
 def _hold_to_cause(ending: Ending) -> None:

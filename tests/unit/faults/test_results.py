@@ -7,7 +7,7 @@ import pytest
 
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from tests.faults import end_results, page, results
-from tests.faults.ends import Write, of_upstream, wrongly_written
+from tests.faults.ends import Write, of_upstream, without_change, wrongly_written
 from tests.faults.judge import Judgement, Named, expected_of
 from tests.faults.moves import program_of
 from tests.faults.results import Result, table
@@ -200,3 +200,18 @@ def test_a_row_of_one_service_has_no_end_of_an_upstream() -> None:
 )
 def test_the_program_that_is_hung_is_the_one_of_the_pod(container: str, application: str, program: str) -> None:
     assert program_of({"spec": {"containers": [{"name": container}]}}, application) == program
+
+
+@pytest.mark.parametrize(
+    ("offered", "judged"),
+    [
+        ("kubectl scale deployment/web -n shop --replicas=0", "scale deployment/web -n shop --replicas=0 --dry-run=server"),
+        ("kubectl edit configmap/settings -n shop", "get configmap/settings -n shop"),
+        ("kubectl rollout restart deployment/web -n shop", "get deployment/web -n shop"),
+        ("kubectl rollout undo deployment/web --to-revision=3 -n shop", "rollout undo deployment/web --to-revision=3 -n shop --dry-run=server"),
+        ("helm rollback stamps -n shop", None),
+    ],
+)  # fmt: skip
+def test_what_a_person_is_offered_is_judged_without_a_change(offered: str, judged: str | None) -> None:
+    words = without_change(offered)
+    assert (" ".join(words) if words is not None else None) == judged
