@@ -65,7 +65,7 @@ class Application:
             return
         changed = [each for each in self._configuration() if self._differs(each)]
         dirty = [each for each in self._workloads() if self._is_touched(each, changed)]
-        self._remove_foreign()  # a Deployment beside one may have pods with the labels of its own
+        self._remove_foreign()
         for each in dirty:
             self._remove(each)
         for each in changed:
@@ -77,6 +77,7 @@ class Application:
 
     def remove(self) -> None:
         """Have nothing of it left but its namespaces."""
+        self._remove_foreign()
         for each in self._workloads():
             self._remove(each)
         for each in self.objects:
@@ -203,6 +204,7 @@ class Application:
         wait_for(gone, within=60, every=0.5, describe=f"{name} is gone")
 
     def _remove_foreign(self, *, all_of_them: bool = False) -> None:
+        """Delete what is not its own: before its workloads, of whose pods a foreign Deployment may make more."""
         own = {(each["kind"].lower(), each["metadata"]["name"]) for each in self.objects if not all_of_them}
         own |= {("persistentvolumeclaim", each) for each in self.claimed if not all_of_them}
         for namespace in self._namespaces():
